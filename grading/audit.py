@@ -1,0 +1,206 @@
+"""Do the checks reject wrong answers and accept right ones? Mutants and variants against every task.
+
+A file in grading/mutants holds, for each task, wrong answers that students really write and right answers that look
+different from ours. They are ordinary functions or classes, and they may use every name of the notebook:
+
+    @mutant("box_iou", hint="Width and height look swapped ...")
+    def swapped_sides(boxes1, boxes2): ...
+
+    @variant("box_iou")
+    def with_loops(boxes1, boxes2): ...
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from grading.course import Notebook, Task, has_tag, is_solution, tasks
+from grading.student import local
+from grading.suite import Outcome, Suite, fraction
+
+LEAST_MUTANTS = 6
+LEAST_VARIANTS = 3
+
+
+def mutant(task: str, *, hint: str):
+    """Mark a function as a wrong answer to a task; `hint` is what a student who errs like this reads."""
+    return lambda function: function
+
+
+def variant(task: str):
+    """Mark a function as a right answer to a task."""
+    return lambda function: function
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One mutant or variant, as source that defines the task's own name."""
+
+    task: str
+    name: str
+    source: str
+    hint: str | None
+
+    @property
+    def is_mutant(self) -> bool:
+        return self.hint is not None
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """The mutants and variants of a file, as source code with the task's name in place of their own."""
+    text = path.read_text()
+    answers = []
+    for node in ast.parse(text).body:
+        for decorator in getattr(node, "decorator_list", []):
+            if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") in ("mutant", "variant"):
+                task = ast.literal_eval(decorator.args[0])
+                hint = next((ast.literal_eval(k.value) for k in decorator.keywords if k.arg == "hint"), None)
+                body = "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno])
+                answers.append(Answer(task, node.name, re.sub(rf"\b{node.name}\b", task, body), hint))
+    return answers
+
+
+def solution_source(nb) -> Iterator[str]:
+    """The source of the cells that define a notebook's tasks: those tagged `setup`, and the solution cells."""
+    for cell in nb.cells:
+        if cell.cell_type == "code" and (has_tag(cell, "setup") or is_solution(cell)):
+            yield cell.source
+
+
+def define(cells: list[str], name: str) -> dict:
+    """Run cells in a fresh namespace and return it."""
+    names: dict = {"__name__": name}
+    for source in cells:
+        exec(compile(source, f"<{name}>", "exec"), names)
+    return names
+
+
+@dataclass(frozen=True)
+class Row:
+    """One answer against its task's checks."""
+
+    answer: Answer
+    outcomes: list[Outcome]
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        return tuple(outcome.name for outcome in self.outcomes if not outcome.passed)
+
+    @property
+    def fraction(self) -> float:
+        return fraction(self.outcomes)
+
+    @property
+    def sound(self) -> bool:
+        """A mutant must fail some check, a variant none."""
+        return bool(self.failed) == self.answer.is_mutant
+
+
+def audit(notebook: Notebook, progress: Callable[[], None] = lambda: None) -> tuple[list[Row], list[str]]:
+    """Run the solution and every mutant and variant of a notebook against its checks.
+
+    Returns:
+        The rows, and what is wrong besides: tasks without checks, too few mutants or variants, a failing solution.
+    """
+    nb = notebook.read_source()
+    known = tasks(nb)
+    suite = Suite(notebook.checks)
+    answers = read_answers(notebook.mutants)
+    cells = list(solution_source(nb))
+    faults = _completeness(known, suite, answers)
+    solution = local(define(cells, "solution"))
+    for task in known:
+        for outcome in suite.run(task, solution) if task in suite.tasks else []:
+            if not outcome.passed:
+                faults.append(f"{task}: our own solution fails '{outcome.sentence}' ({outcome.why})")
+    rows = []
+    for answer in answers:
+        if answer.task in suite.tasks:
+            student = local(define([*cells, answer.source], answer.name))
+            rows.append(Row(answer, suite.run(answer.task, student)))
+        progress()
+    return rows, faults
+
+
+def _completeness(known: dict[str, Task], suite: Suite, answers: list[Answer]) -> list[str]:
+    faults = [f"{task}: there are checks but no such task" for task in suite.tasks if task not in known]
+    seen = set()
+    for answer in answers:
+        if answer.task not in known:
+            faults.append(f"{answer.task}: there is an answer '{answer.name}' but no such task")
+        if answer.name in seen:
+            faults.append(f"{answer.task}: the name '{answer.name}' is used twice")
+        seen.add(answer.name)
+    for task in known:
+        if task not in suite.tasks:
+            faults.append(f"{task}: no check")
+        mine = [answer for answer in answers if answer.task == task]
+        mutants = sum(answer.is_mutant for answer in mine)
+        if mutants < LEAST_MUTANTS:
+            faults.append(f"{task}: {mutants} mutants, at least {LEAST_MUTANTS} are needed")
+        if len(mine) - mutants < LEAST_VARIANTS:
+            faults.append(f"{task}: {len(mine) - mutants} variants, at least {LEAST_VARIANTS} are needed")
+    return faults
+
+
+def hints(notebook: Notebook) -> dict[str, dict[tuple[str, ...], list[str]]]:
+    """For each task: which checks a mutant fails -> the hints of the mutants that fail exactly these.
+
+    Kept in grading/work under a hash of source, checks and mutants, because it runs them all.
+    """
+    digest = hashlib.sha256()
+    for path in (notebook.source, notebook.checks, notebook.mutants):
+        digest.update(path.read_bytes())
+    kept = notebook.course.work / "hints" / f"{notebook.name}-{digest.hexdigest()[:16]}.json"
+    if kept.exists():
+        table = json.loads(kept.read_text())
+    else:
+        rows, _ = audit(notebook)
+        table = [[r.answer.task, list(r.failed), r.answer.hint] for r in rows if r.answer.is_mutant and r.failed]
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(table))
+    found: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    for task, failed, hint in table:
+        same = found.setdefault(task, {}).setdefault(tuple(failed), [])
+        if hint not in same:
+            same.append(hint)
+    return found
+
+
+def summary(rows: list[Row]) -> str:
+    """One sentence with the two numbers that judge the checks."""
+    mutants = [row for row in rows if row.answer.is_mutant]
+    variants = [row for row in rows if not row.answer.is_mutant]
+    accepted = sum(not row.sound for row in mutants)
+    refused = sum(not row.sound for row in variants)
+    return (
+        f"{accepted} of {len(mutants)} wrong answers accepted, {refused} of {len(variants)} right answers refused "
+        f"({len({row.answer.task for row in rows})} tasks)."
+    )
+
+
+def as_json(results: dict[Notebook, tuple[list[Row], list[str]]]) -> dict:
+    """The audit's results as plain data."""
+    found = {}
+    for notebook, (rows, faults) in results.items():
+        table: dict = {}
+        for row in rows:
+            entry = {"failed": list(row.failed), "points": round(row.fraction, 4), "sound": row.sound}
+            if row.answer.is_mutant:
+                entry["hint"] = row.answer.hint
+            kind = "mutants" if row.answer.is_mutant else "variants"
+            table.setdefault(row.answer.task, {"mutants": {}, "variants": {}})[kind][row.answer.name] = entry
+        unsound = [row.answer for row in rows if not row.sound]
+        found[notebook.assignment] = {
+            "tasks": table,
+            "accepted_mutants": [f"{answer.task}/{answer.name}" for answer in unsound if answer.is_mutant],
+            "refused_variants": [f"{answer.task}/{answer.name}" for answer in unsound if not answer.is_mutant],
+            "faults": faults,
+        }
+    return found

@@ -1,0 +1,193 @@
+"""From whatever a student hands in to a notebook that is safe to grade.
+
+We start from the released notebook and take from the submission only the source of its answers and the student's own
+extra cells. Tags, metadata, points, outputs, kernelspecs and changed test cells of the submission have no effect.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+from grading.course import grade_id, is_answer, is_solution
+
+MAX_FILE = 200 << 20
+MAX_SOURCE = 1 << 20
+MAX_EXTRA = 400
+CONFLICT = re.compile(r"^<{7}[^\n]*\n(.*?)^={7}[^\n]*\n(.*?)^>{7}[^\n]*\n?", re.MULTILINE | re.DOTALL)
+
+
+class Unreadable(Exception):
+    """The submitted file is no notebook; the text tells the student what it is instead."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A cell of the submission: all that we look at."""
+
+    kind: str
+    source: str
+    grade_id: str | None
+    defines: frozenset[str]
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read(path: Path) -> tuple[list[Submitted], list[str]]:
+    """Read a submitted file, however it was saved.
+
+    Returns:
+        Its cells, and sentences on what had to be mended. Raises Unreadable.
+    """
+    if path.is_symlink() or not path.is_file():
+        raise Unreadable("The file is a link or no ordinary file.")
+    if path.stat().st_size > MAX_FILE:
+        raise Unreadable(f"The file is larger than {MAX_FILE >> 20} MB. Clear all outputs, save and hand in again.")
+    data = path.read_bytes()
+    notes = []
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+        notes.append("The file is not in UTF-8; it was read as Latin-1.")
+    return _cells(_parse(text, notes)), notes
+
+
+def _parse(text: str, notes: list[str]):
+    if not text.strip():
+        raise Unreadable("The file is empty.")
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        pass
+    for side in (1, 2):
+        try:
+            tree = json.loads(CONFLICT.sub(lambda match, side=side: match[side], text), strict=False)
+        except (ValueError, RecursionError):
+            continue
+        which = "first" if side == 1 else "second"
+        notes.append(f"The file has git's conflict markers; the {which} version of each conflict was taken.")
+        return tree
+    raise Unreadable(
+        "The file is not a whole Jupyter notebook (its JSON is damaged or cut off). "
+        "Open it in Jupyter, save it again and hand in the new file."
+    )
+
+
+def _cells(tree) -> list[Submitted]:
+    if not isinstance(tree, dict):
+        raise Unreadable("The file is JSON, but no Jupyter notebook.")
+    cells = tree.get("cells")
+    if not isinstance(cells, list):
+        sheets = tree.get("worksheets")
+        if not isinstance(sheets, list):
+            raise Unreadable("The file is JSON, but no Jupyter notebook: it has no cells.")
+        cells = [c for s in sheets if isinstance(s, dict) and isinstance(s.get("cells"), list) for c in s["cells"]]
+    return [_cell(cell) for cell in cells if isinstance(cell, dict)]
+
+
+def _cell(cell: dict) -> Submitted:
+    source = cell.get("source", cell.get("input", ""))
+    if isinstance(source, list):
+        source = "".join(part for part in source if isinstance(part, str))
+    source = source if isinstance(source, str) else ""
+    source = source.encode("utf-8", "replace").decode().replace("\r\n", "\n").replace("\r", "\n")[:MAX_SOURCE]
+    metadata = cell.get("metadata")
+    nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    name = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
+    kind = cell.get("cell_type")
+    kind = kind if kind in ("code", "markdown", "raw") else "markdown"
+    return Submitted(kind, source, name if isinstance(name, str) else None, defined_names(source))
+
+
+def defined_names(source: str) -> frozenset[str]:
+    """The functions and classes that a cell defines at its top level, also if another line is broken."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return frozenset(re.findall(r"^(?:async\s+)?(?:def|class)\s+(\w+)", source, re.MULTILINE))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return frozenset(node.name for node in tree.body if isinstance(node, kinds))
+
+
+# ---------------------------------------------------------------- putting together
+
+
+def canonical(release: NotebookNode, cells: list[Submitted]) -> tuple[NotebookNode, list[str]]:
+    """The released notebook with the submission's answers and extra cells.
+
+    Args:
+        release: The released notebook.
+        cells: The submission's cells; empty for an unreadable file.
+
+    Returns:
+        The notebook to grade, and sentences on what was unusual.
+    """
+    nb = copy.deepcopy(release)
+    position = {grade_id(cell): index for index, cell in enumerate(nb.cells) if grade_id(cell)}
+    public = {cell.source.strip(): index for index, cell in enumerate(nb.cells)}
+    taken, notes = {}, []
+    for index, cell in enumerate(nb.cells):
+        if is_solution(cell) or is_answer(cell):
+            before = nb.cells[index - 1].source.strip()
+            chosen = _choose(cell, before, cells, taken, notes)
+            if chosen is not None:
+                taken[chosen] = position[grade_id(cell)]
+                cell.source = cells[chosen].source
+            elif cells:
+                notes.append(f"The cell '{grade_id(cell)}' is missing from the file.")
+    extra = _extra_cells(cells, taken, position, public)
+    if sum(map(len, extra.values())) > MAX_EXTRA:
+        notes.append(f"More than {MAX_EXTRA} extra cells: the rest was left out.")
+    ordered, left = list(extra.get(-1, [])), MAX_EXTRA
+    for index, cell in enumerate(nb.cells):
+        ordered += [cell, *extra.get(index, [])[:left]]
+        left = max(0, left - len(extra.get(index, [])))
+    nb.cells = ordered
+    return nb, notes
+
+
+def _choose(cell: NotebookNode, before: str, cells: list[Submitted], taken: dict, notes: list[str]) -> int | None:
+    """Which submitted cell answers a released one: by its grade_id, else by what it defines or what stands before."""
+    name, stub = grade_id(cell), cell.source.strip()
+    free = [index for index in range(len(cells)) if index not in taken]
+    same = [index for index in free if cells[index].grade_id == name]
+    if is_answer(cell):
+        if not same:
+            same = [i for i in free if i and cells[i].grade_id is None and cells[i - 1].source.strip() == before]
+        return same[-1] if same else None
+    defining = [index for index in same if name in cells[index].defines]
+    elsewhere = [i for i in free if cells[i].grade_id is None and cells[i].kind == "code" and name in cells[i].defines]
+    if len(same) > 1:
+        notes.append(f"The cell '{name}' is there {len(same)} times; the last one that is filled in counts.")
+    if not same and elsewhere:
+        notes.append(f"The cell '{name}' has lost its nbgrader metadata and was found by its name.")
+    candidates = defining or same or elsewhere
+    filled = [index for index in candidates if cells[index].source.strip() != stub]
+    return (filled or candidates or [None])[-1]
+
+
+def _extra_cells(cells: list[Submitted], taken: dict, position: dict, public: dict) -> dict[int, list[NotebookNode]]:
+    """The student's own cells, by the index of the released cell after which they stand."""
+    extra: dict[int, list[NotebookNode]] = {}
+    anchor, number = -1, 0
+    for index, cell in enumerate(cells):
+        if index in taken:
+            anchor = taken[index]
+        elif cell.source.strip() in public:
+            anchor = public[cell.source.strip()]
+        elif cell.grade_id in position and position[cell.grade_id] not in taken.values():
+            anchor = position[cell.grade_id]
+        elif cell.source.strip() and cell.kind in ("code", "markdown"):
+            make = new_code_cell if cell.kind == "code" else new_markdown_cell
+            extra.setdefault(anchor, []).append(make(cell.source, id=f"extra-{number:03d}"))
+            number += 1
+    return extra

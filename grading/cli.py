@@ -1,0 +1,242 @@
+"""The command `lfi`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from grading.course import Course, Notebook, UserError, tasks
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+Assignments = Annotated[list[str] | None, typer.Argument(metavar="[ASSIGNMENT]...", help="Default: all.")]
+Output = Annotated[Path, typer.Option(help="Folder for gradebook.db, autograded/, feedback/ and scores.csv.")]
+
+
+def main() -> None:
+    """Run the command; a mistake of the user ends in a sentence and exit code 2."""
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    try:
+        app()
+    except UserError as error:
+        errors.print(f"[bold red]lfi:[/] {error}", soft_wrap=True, markup=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        errors.print("\n[bold red]lfi:[/] interrupted; nothing is lost, run the same command again to go on.")
+        raise SystemExit(130) from None
+
+
+def progress(unit: str) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
+    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=errors)
+
+
+@app.command()
+def build(
+    assignments: Assignments = None,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if anything is stale.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run notebooks that did not change, too.")] = False,
+) -> None:
+    """Make the solution notebooks and the students' notebooks from solutions/*/*.py."""
+    from grading import build as builder
+
+    broken = False
+    for notebook in Course().select(assignments):
+        if check:
+            faults = builder.check(notebook)
+            broken |= bool(faults)
+            for fault in faults:
+                console.print(f"{notebook.assignment}: {fault}", markup=False, soft_wrap=True)
+        else:
+            with errors.status(notebook.assignment) as status:
+                changed = builder.build(
+                    notebook, force=force, say=lambda what, nb=notebook, s=status: s.update(f"{nb.assignment}: {what}")
+                )
+            for path in changed:
+                console.print(f"wrote {path.relative_to(notebook.course.root)}", soft_wrap=True)
+            if not changed:
+                console.print(f"{notebook.assignment} is up to date")
+    if broken:
+        console.print("Run `lfi build` to make the generated notebooks anew.")
+        raise typer.Exit(1)
+    if check:
+        console.print("All generated notebooks are up to date.")
+
+
+@app.command()
+def audit(
+    assignments: Assignments = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Check the checks: every mutant must be rejected, every variant must get full points."""
+    from grading import audit as auditor
+
+    results, sound = {}, True
+    notebooks = Course().select(assignments)
+    with progress("answers") as bar:
+        for notebook in notebooks:
+            job = bar.add_task(notebook.name, total=len(auditor.read_answers(notebook.mutants)))
+            rows, faults = auditor.audit(notebook, lambda job=job: bar.advance(job))
+            results[notebook] = (rows, faults)
+            sound &= not faults and all(row.sound for row in rows)
+    if as_json:
+        print(json.dumps(auditor.as_json(results), indent=1))
+    else:
+        for notebook, (rows, faults) in results.items():
+            console.print(_audit_table(notebook, rows))
+            for fault in faults:
+                console.print(f"[red]{fault}[/]")
+            console.print(auditor.summary(rows))
+    raise typer.Exit(0 if sound else 1)
+
+
+def _audit_table(notebook: Notebook, rows: list) -> Table:
+    table = Table(title=f"{notebook.assignment}: checks against mutants and variants", title_justify="left")
+    for column in ("task", "answer", "kind", "verdict", "failed checks"):
+        table.add_column(column, overflow="fold")
+    order = list(tasks(notebook.read_source()))
+    previous = None
+    for row in sorted(rows, key=lambda row: (order.index(row.answer.task), not row.answer.is_mutant)):
+        kind = "mutant" if row.answer.is_mutant else "variant"
+        verdict = ("rejected" if row.failed else "ACCEPTED") if kind == "mutant" else f"{row.fraction:.0%}"
+        names = ", ".join(name.removeprefix("test_").replace("_", " ") for name in row.failed)
+        task = row.answer.task if row.answer.task != previous else ""
+        if task and previous:
+            table.add_section()
+        previous = row.answer.task
+        table.add_row(task, row.answer.name, kind, verdict, names, style=None if row.sound else "bold red")
+    return table
+
+
+@app.command()
+def grade(
+    assignments: Assignments = None,
+    submitted: Annotated[Path, typer.Option(help="Folder with <student>/<assignment>/<notebook>.ipynb.")] = Path(
+        "grading/work/submitted"
+    ),
+    output: Output = Path("grading/work"),
+    force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
+) -> None:
+    """Grade submissions into an nbgrader gradebook, with feedback and scores.csv."""
+    from grading.gradebook import GradingFolder
+    from grading.grade import Run
+
+    run = Run(GradingFolder(submitted.resolve(), output.resolve()), _with_release(assignments), force)
+    sound = _grade(run)
+    console.print(f"gradebook, feedback/ and scores.csv are in {output}", soft_wrap=True)
+    raise typer.Exit(0 if sound else 1)
+
+
+def _with_release(assignments: list[str] | None) -> list[Notebook]:
+    notebooks = Course().select(assignments)
+    for notebook in notebooks:
+        notebook.read_release()
+    return notebooks
+
+
+def _grade(run) -> bool:
+    """Grade with a progress bar, then print incidents and write scores.csv."""
+    with progress("submissions") as bar:
+        job = bar.add_task("grading", total=len(run.submissions))
+
+        def done(notebook: Notebook, student: str, fresh: bool) -> None:
+            bar.update(job, advance=1, description=f"{student} {'graded' if fresh else 'unchanged'}")
+
+        sound = run.grade(done)
+    for incident in run.incidents:
+        console.print(f"{incident.student}, {incident.assignment}: {incident.sentence}", markup=False, soft_wrap=True)
+    run.write_scores()
+    return sound
+
+
+@app.command()
+def check(notebook: Annotated[Path, typer.Argument(help="Your notebook.")]) -> None:
+    """Run the visible tests of your notebook and say which tasks are done."""
+    from grading.check import check_notebook
+
+    with errors.status(f"running {notebook.name}"):
+        lines = check_notebook(notebook)
+    marks = {"done": "[green]✓ done       [/]", "failing": "[red]✗ failing    [/]", "not started": "· not started"}
+    width = max(len(line.task) for line in lines)
+    for line in lines:
+        console.print(f"{marks[line.state]} {line.task:<{width}}  cell {line.cell}")
+        if line.message:
+            console.print(f"    {line.message}", markup=False, soft_wrap=True)
+    done = sum(line.state == "done" for line in lines)
+    console.print(f"{done} of {len(lines)} tasks pass their visible tests.")
+    raise typer.Exit(0 if done == len(lines) else 1)
+
+
+@app.command()
+def demo(
+    assignments: Assignments = None,
+    students: Annotated[int, typer.Option(help="Size of the simulated class.")] = 24,
+    output: Output = Path("grading/work/demo"),
+) -> None:
+    """Grade a simulated class and write its report."""
+    from grading import build as builder
+    from grading.demo import make_class
+    from grading.gradebook import GradingFolder
+    from grading.grade import Run
+    from grading.report import class_table, write_report
+
+    notebooks = Course().select(assignments)
+    for notebook in notebooks:
+        with errors.status(f"building {notebook.assignment}"):
+            builder.build(notebook)
+    folder = GradingFolder(output.resolve() / "submitted", output.resolve())
+    make_class(notebooks, folder.submitted, students)
+    run = Run(folder, notebooks)
+    sound = _grade(run)
+    console.print(class_table(run))
+    pages = write_report(run)
+    console.print(f"report:   {pages.page}", soft_wrap=True)
+    console.print(f"picture:  {pages.picture}", soft_wrap=True)
+    console.print(f"feedback: {folder.output / 'feedback'}/<student>/<assignment>/", markup=False, soft_wrap=True)
+    console.print(f"scores:   {folder.output / 'scores.csv'}", soft_wrap=True)
+    raise typer.Exit(0 if sound else 1)
+
+
+@app.command()
+def report(assignments: Assignments = None, output: Output = Path("grading/work")) -> None:
+    """Write the class report of a grading run as one HTML page."""
+    from grading.gradebook import GradingFolder
+    from grading.grade import Run
+    from grading.report import write_report
+
+    if not (output / "gradebook.db").exists():
+        raise UserError(f"There is no gradebook in {output}: run `lfi grade --output {output}` first.")
+    folder = GradingFolder(output.resolve() / "autograded", output.resolve())
+    pages = write_report(Run(folder, _with_release(assignments)))
+    console.print(f"report:  {pages.page}\npicture: {pages.picture}", soft_wrap=True)
+
+
+@app.command()
+def data(download: Annotated[bool, typer.Option("--download", help="Fetch what is missing.")] = False) -> None:
+    """List the real data sets, where they are and what licence they have."""
+    from helpers import datasets
+
+    table = Table("set", "where", "size", "licence")
+    try:
+        if download:
+            for entry in datasets.available():
+                datasets.fetch(entry.name, download=True)
+        for entry in datasets.available():
+            table.add_row(entry.name, str(entry.where or "not on this machine"), entry.size, entry.licence)
+    except datasets.DataError as error:
+        raise UserError(str(error)) from None
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Our nbgrader course: its configuration, its converters, its gradebook."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbgrader.api import Gradebook
+from nbgrader.apps import NbGrader
+from nbgrader.converters import Autograde, BaseConverter, GenerateAssignment, GenerateFeedback
+from nbgrader.converters.base import NbGraderException
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import SaveCells
+from sqlalchemy.exc import SAWarning
+from traitlets.config import Config, PyFileConfigLoader
+
+from grading.course import Notebook
+
+warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")
+
+log = logging.getLogger("lfi.nbgrader")
+log.addHandler(logging.NullHandler())
+log.propagate = False
+
+
+def configuration() -> Config:
+    """The settings of grading/nbgrader_config.py."""
+    return PyFileConfigLoader("nbgrader_config.py", path=str(Path(__file__).parent)).load_config()
+
+
+class _Parent(NbGrader):
+    """Carries configuration and a quiet log to nbgrader's converters, as its command line does."""
+
+    name = "lfi"
+
+    def _log_default(self):
+        return log
+
+
+def _converter(kind: type[BaseConverter], config: Config, **settings) -> BaseConverter:
+    parent = _Parent(config=config)
+    return kind(coursedir=CourseDirectory(parent=parent), parent=parent, **settings)
+
+
+def generate_assignment(assignment: str, root: Path) -> None:
+    """nbgrader's generate_assignment from root/source to root/release, without a gradebook."""
+    config = configuration()
+    config.CourseDirectory.root = str(root)
+    config.CourseDirectory.source_directory = "source"
+    config.CourseDirectory.release_directory = "release"
+    config.CourseDirectory.assignment_id = assignment
+    converter = _converter(GenerateAssignment, config, no_database=True, force=True)
+    converter.preprocessors = [step for step in converter.preprocessors if step is not SaveCells]
+    converter.start()
+
+
+@dataclass(frozen=True)
+class GradingFolder:
+    """Where one grading run keeps its gradebook.db, autograded/ and feedback/.
+
+    Args:
+        submitted: Folder with `<student>/<assignment>/<notebook>.ipynb`.
+        output: Folder for everything that is made.
+    """
+
+    submitted: Path
+    output: Path
+
+    @property
+    def db_url(self) -> str:
+        return f"sqlite:///{self.output / 'gradebook.db'}"
+
+    def config(self, notebook: Notebook, student: str = "*") -> Config:
+        config = configuration()
+        directory = config.CourseDirectory
+        directory.root = str(notebook.course.root)
+        directory.submitted_directory = str(self.submitted)
+        directory.autograded_directory = str(self.output / "autograded")
+        directory.feedback_directory = str(self.output / "feedback")
+        directory.db_url = self.db_url
+        directory.assignment_id = notebook.assignment
+        directory.student_id = student
+        return config
+
+    def gradebook(self) -> Gradebook:
+        return Gradebook(self.db_url)
+
+    def add_assignment(self, notebook: Notebook) -> None:
+        """Enter the assignment's cells and points in the gradebook, or update them."""
+        config = self.config(notebook)
+        config.CourseDirectory.release_directory = str(self.output / ".release")
+        _converter(GenerateAssignment, config, force=True).start()
+
+    def autograde(self, notebook: Notebook, student: str) -> None:
+        """nbgrader's autograde of one submission, with the preprocessors of our configuration."""
+        _converter(Autograde, self.config(notebook, student), force=True).start()
+
+    def feedback(self, notebook: Notebook, student: str) -> None:
+        """nbgrader's generate_feedback of one submission."""
+        _converter(GenerateFeedback, self.config(notebook, student), force=True).start()
+
+
+__all__ = ["GradingFolder", "NbGraderException", "configuration", "generate_assignment"]

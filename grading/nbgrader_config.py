@@ -1,0 +1,47 @@
+"""An ordinary nbgrader course; run `nbgrader` in this folder. `lfi` reads the same file.
+
+Only two things differ from nbgrader's defaults: how a submission is read (nothing but answers are taken from it), and
+who judges it (grading/pipeline.py).
+"""
+
+from pathlib import Path
+
+_here = Path(__file__).resolve().parent
+
+c = get_config()  # noqa: F821
+
+c.CourseDirectory.course_id = "learning-from-images"
+c.CourseDirectory.root = str(_here.parent)
+c.CourseDirectory.source_directory = "solutions"
+c.CourseDirectory.release_directory = "notebooks"
+c.CourseDirectory.submitted_directory = "grading/work/submitted"
+c.CourseDirectory.autograded_directory = "grading/work/autograded"
+c.CourseDirectory.feedback_directory = "grading/work/feedback"
+c.CourseDirectory.source_with_tests_directory = "grading/work/source_with_tests"
+c.CourseDirectory.solution_directory = "grading/work/solution"
+c.CourseDirectory.db_url = f"sqlite:///{_here / 'work' / 'gradebook.db'}"
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.py", "*.pyc*", "__pycache__", "feedback", ".*"]
+
+# Marking schemes stand in the locked question beside the written answer, where formgrader shows them.
+c.ClearMarkScheme.enforce_metadata = False
+
+c.Autograde.exporter_class = "grading.pipeline.SubmissionExporter"
+c.Autograde.sanitize_preprocessors = [
+    "nbgrader.preprocessors.ClearOutput",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+c.Autograde.autograde_preprocessors = [
+    "grading.pipeline.ExecuteAndJudge",
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "grading.pipeline.SaveExtraCredit",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+c.GenerateFeedback.preprocessors = [
+    "nbgrader.preprocessors.GetGrades",
+    "grading.pipeline.HideHidden",
+    "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+]

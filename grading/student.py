@@ -1,0 +1,177 @@
+"""What a hidden check sees of a student's notebook: the fixture `student`.
+
+    iou = student.box_iou(boxes1, boxes2)               # plain data in, plain data out
+    call = student.call("nms", boxes, scores, 0.5)      # call.value, and call.arguments as they are afterwards
+    assert student.raises(ValueError, "match_ssd", image, template)
+    net = student.UNet(1, 2); logits = net(x)           # an object of the notebook is a handle
+    grad = student.gradient("yolo_loss", (pred, target), wrt=0, output="total")
+    student.seed(0)
+
+The same interface stands for the solution or a mutant in this process (`local`) and for a notebook in a kernel
+(`Remote`): both pass every value through the same frames, so a check cannot use what a remote student could not give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grading import stub
+
+
+NOT_IMPLEMENTED = "it is not implemented yet"
+
+
+class StudentError(Exception):
+    """The student's code raised an exception. Only the names of its classes cross, never its message."""
+
+    def __init__(self, sentence: str, exceptions: Sequence[str] = ()):
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.exceptions = tuple(exceptions)
+
+
+class StudentProtocolError(StudentError):
+    """The reply is not plain data, or breaks the format or its limits."""
+
+
+class StudentStopped(StudentError):
+    """The kernel can answer no more; the rest of the task cannot be checked."""
+
+
+class StudentTimeout(StudentStopped):
+    """A call took longer than its time limit."""
+
+
+class StudentKilled(StudentStopped):
+    """The kernel ended during a call: a crash, an exit, or a limit on memory or processes."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A finished call: what it returned, and its positional arguments as they are afterwards."""
+
+    value: Any
+    arguments: tuple
+
+
+class Handle:
+    """An object that lives in the student's notebook. It can be called and read, not compared."""
+
+    __slots__ = ("_student", "_number", "_kind")
+    __hash__ = None
+
+    def __init__(self, student: Student, number: int, kind: str):
+        self._student, self._number, self._kind = student, number, kind
+
+    def __call__(self, *args, **kwargs):
+        return self._student._ask("call", of=self, args=args, kwargs=kwargs)["value"]
+
+    def __getattr__(self, name: str):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._student._ask("get", of=self, name=name)
+
+    def _refuse(self, *_):
+        raise StudentProtocolError(f"a {self._kind} was returned where plain data was expected")
+
+    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __len__ = __iter__ = __getitem__ = __contains__ = __array__ = __float__ = __int__ = __index__ = _refuse
+
+    def __repr__(self) -> str:
+        return f"<{self._kind} in the student's notebook>"
+
+
+class Student:
+    """Names of a notebook, reached through a channel that takes a request frame and returns a reply frame."""
+
+    def __init__(self, channel):
+        self._channel = channel
+
+    def __getattr__(self, name: str):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: self.call(name, *args, **kwargs).value
+
+    def call(self, name: str, *args, **kwargs) -> Call:
+        """Call a function or class of the notebook; changed arguments are in the result's `arguments`."""
+        reply = self._ask("call", of=name, args=args, kwargs=kwargs)
+        return Call(reply["value"], tuple(reply["args"]))
+
+    def value(self, name: str):
+        """The value of a name of the notebook."""
+        return self._ask("get", of=name)
+
+    def raises(self, exception: type[Exception], name: str, *args, **kwargs) -> bool:
+        """Whether the call raises the given built-in exception or a subclass of it."""
+        try:
+            self.call(name, *args, **kwargs)
+        except StudentStopped:
+            raise
+        except StudentError as error:
+            return exception.__name__ in error.exceptions
+        return False
+
+    def gradient(self, of, args: Sequence, wrt: int | Sequence[int], output=None, cotangent=None):
+        """Gradient of a function's result (summed, or weighted by `cotangent`) with respect to some arguments.
+
+        Args:
+            of: A name of the notebook or a handle.
+            args: Positional arguments; tensors.
+            wrt: Index of the argument, or several.
+            output: Key or index of the result, if it is a dict or tuple.
+            cotangent: Weights of the result's elements.
+
+        Returns:
+            One tensor, or a tuple of them for several indices; None where the result does not depend on an argument.
+        """
+        several = tuple([wrt] if isinstance(wrt, int) else wrt)
+        found = self._ask("gradient", of=of, args=tuple(args), wrt=several, output=output, cotangent=cotangent)
+        return found[0] if isinstance(wrt, int) else found
+
+    def seed(self, number: int) -> None:
+        """Seed random, NumPy and torch in the notebook."""
+        self._ask("seed", seed=number)
+
+    def _ask(self, do: str, **request):
+        reply = self._channel(*stub.pack({"do": do, **request}, _number))
+        try:
+            reply = stub.unpack(*reply, handle=lambda number, kind: Handle(self, number, kind))
+        except stub.WireError as error:
+            raise StudentProtocolError(str(error)) from None
+        return self._opened(reply)
+
+    def _opened(self, reply):
+        if not isinstance(reply, dict):
+            raise StudentProtocolError("the reply is malformed")
+        if "value" in reply:
+            if refused := _find_refused(reply["value"]):
+                raise StudentProtocolError(f"the result contains an {refused.what}, which is not plain data")
+            return reply["value"]
+        names = [str(name) for name in reply.get("error") or ["Exception"]]
+        if names[0] == "WireError":
+            raise StudentProtocolError(str(reply.get("wire")))
+        if names[0] == "Undefined":
+            raise StudentError("the notebook does not define it (or the cell that should failed)", names)
+        if names[0] == "NotImplementedError":
+            raise StudentError(NOT_IMPLEMENTED, names)
+        raise StudentError(f"it raised {names[0]}", names)
+
+
+def _number(value) -> tuple[int, str]:
+    if isinstance(value, Handle):
+        return value._number, value._kind
+    return stub.no_handle(value)
+
+
+def _find_refused(value):
+    if isinstance(value, stub.Refused):
+        return value
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return next((found for part in parts if (found := _find_refused(part))), None)
+
+
+def local(names: dict) -> Student:
+    """A student in this process: the notebook's names are given as a dict. For the audit and for unit tests."""
+    return Student(stub.Stub(names).answer)
