@@ -1,0 +1,80 @@
+"""What a freshly forked process does to itself before it may run a student's code. The order matters."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+
+from grading.sandbox import linux, seccomp
+
+SMALL = linux.MS_NOSUID | linux.MS_NODEV
+
+
+def enter_namespaces() -> None:
+    """Own mounts, IPC, host name, network (without any interface) and cgroup view; the fork gave an own process tree."""
+    kinds = linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNET | linux.CLONE_NEWCGROUP
+    linux.unshare(kinds)
+    linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
+
+
+def own_view(view: dict, number: int | None, disk: int) -> None:
+    """Only this kernel's folder, an own /proc, and an own home, /tmp and /dev/shm that share `disk` bytes of memory.
+
+    Args:
+        view: The paths inside: `home`, `jobs`, `job`, `folder` (this kernel's below jobs), `hidden`, `private_tmp`.
+        number: User id of the kernel, or None to keep this one.
+        disk: Size of the memory that holds files.
+    """
+    owner = os.getuid() if number is None else number
+    home = view["home"]
+    options = f"size={disk},nr_inodes=200000,mode=0700,uid={owner},gid={owner}"
+    linux.mount("tmpfs", home, "tmpfs", SMALL, options)
+    for folder in ("work", "tmp", "shm"):
+        os.mkdir(f"{home}/{folder}", 0o700)
+        os.chown(f"{home}/{folder}", owner, owner)
+    linux.mount(f"{home}/shm", "/dev/shm", None, linux.MS_BIND)
+    if view["private_tmp"]:
+        linux.mount(f"{home}/tmp", "/tmp", None, linux.MS_BIND)
+    linux.mount(f"{view['jobs']}/{view['folder']}", view["job"], None, linux.MS_BIND)
+    read_only = linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | SMALL
+    linux.mount(None, view["job"], None, read_only)
+    for hidden in (view["jobs"], *view["hidden"]):
+        linux.mount("tmpfs", hidden, "tmpfs", SMALL | linux.MS_RDONLY, "size=4k,mode=0555")
+    linux.mount("proc", "/proc", "proc", SMALL | linux.MS_NOEXEC | linux.MS_RDONLY)
+
+
+def bring_files(view: dict) -> None:
+    """Copy what else was handed in into the working folder."""
+    source = f"{view['job']}/files"
+    if os.path.isdir(source):
+        shutil.copytree(source, f"{view['home']}/work", dirs_exist_ok=True, copy_function=shutil.copyfile)
+
+
+def limit(limits: dict[str, int]) -> None:
+    """Set resource limits, soft and hard: {"CPU": seconds, ...}. DATA counts from what is in use now."""
+    for name, value in limits.items():
+        if name == "DATA":
+            value += _data_in_use()
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+
+
+def _data_in_use() -> int:
+    with open("/proc/self/status") as file:
+        (line,) = [line for line in file if line.startswith("VmData:")]
+    return int(line.split()[1]) << 10
+
+
+def drop_privileges(number: int | None) -> None:
+    """Another user id where there is one, no capability, no way to gain any, and the filter on system calls."""
+    if number is not None:
+        os.setgroups([])
+        os.setresgid(number, number, number)
+        os.setresuid(number, number, number)
+    linux.drop_capabilities()
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.umask(0o022)
+    seccomp.install()

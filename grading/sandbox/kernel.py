@@ -1,0 +1,72 @@
+"""The IPython kernel that a forked process becomes. Its sockets were opened outside and handed in."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+
+import zmq
+from ipykernel.kernelapp import IPKernelApp
+from jupyter_core.paths import jupyter_runtime_dir
+
+INLINE = "module://matplotlib_inline.backend_inline"
+
+
+class HandedIn(IPKernelApp):
+    """An IPython kernel whose connection is given instead of read from a file.
+
+    Attributes:
+        line: {"key": the messages' HMAC key, "descriptors": {port: open listening socket}}.
+    """
+
+    line: dict = {}
+
+    def init_connection_file(self):
+        """Take the connection from `line`."""
+        self.transport, self.ip = "ipc", f"{jupyter_runtime_dir()}/k"
+        self.session.key = self.line["key"].encode()
+        self.shell_port, self.iopub_port, self.stdin_port, self.control_port = 1, 2, 3, 4
+
+    def write_connection_file(self, **kwargs):
+        """There is none."""
+
+    def init_heartbeat(self):
+        """There is none: the fork server sees when the kernel ends."""
+
+    def _try_bind_socket(self, s, port):
+        s.setsockopt(zmq.USE_FD, self.line["descriptors"][port])
+        return super()._try_bind_socket(s, port)
+
+
+def fresh_randomness() -> None:
+    """Forked processes would all draw the same numbers."""
+    random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    if "torch" in sys.modules:
+        sys.modules["torch"].seed()
+
+
+def start(line: dict, arguments: list[str]) -> HandedIn:
+    """Make the kernel ready to answer; `app.start()` then never returns."""
+    fresh_randomness()
+    os.makedirs(jupyter_runtime_dir(), exist_ok=True)
+    HandedIn.line = line
+    app = HandedIn.instance()
+    app.initialize(arguments)
+    if "matplotlib" in sys.modules:
+        _figures_inline(app)
+    return app
+
+
+def _figures_inline(app: HandedIn) -> None:
+    """As when matplotlib is imported for the first time in a kernel."""
+    import matplotlib
+
+    matplotlib.rcParams["backend"] = INLINE
+    if "matplotlib.pyplot" in sys.modules:
+        import matplotlib_inline.backend_inline as inline
+
+        sys.modules["matplotlib.pyplot"].switch_backend(INLINE)
+        inline.configure_inline_support(app.shell, INLINE)
