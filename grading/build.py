@@ -88,7 +88,7 @@ def _solution_faults(cell: NotebookNode, ids: Counter) -> list[str]:
 def pictures_without_alt(markdown: str) -> list[str]:
     """The picture tags of a markdown text that say nothing to those who cannot see them."""
     found = re.findall(r"!\[\s*\]\([^)]*\)", markdown)
-    found += [tag for tag in re.findall(r"<img\b[^>]*>", markdown) if not re.search(r"\balt=([\"'])\s*\S", tag)]
+    found += [tag for tag in re.findall(r"<img\b[^>]*>", markdown) if not re.search(r"\balt=[\"']\s*[^\s\"']", tag)]
     return [tag[:80] for tag in found]
 
 
