@@ -126,8 +126,8 @@ def grade(
     force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
 ) -> None:
     """Grade submissions into an nbgrader gradebook, with feedback and scores.csv."""
-    from grading.gradebook import GradingFolder
     from grading.grade import Run
+    from grading.gradebook import GradingFolder
 
     run = Run(GradingFolder(submitted.resolve(), output.resolve()), _with_release(assignments), force)
     sound = _grade(run)
@@ -184,8 +184,8 @@ def demo(
     """Grade a simulated class and write its report."""
     from grading import build as builder
     from grading.demo import make_class
-    from grading.gradebook import GradingFolder
     from grading.grade import Run
+    from grading.gradebook import GradingFolder
     from grading.report import class_table, write_report
 
     notebooks = Course().select(assignments)
@@ -208,8 +208,8 @@ def demo(
 @app.command()
 def report(assignments: Assignments = None, output: Output = Path("grading/work")) -> None:
     """Write the class report of a grading run as one HTML page."""
-    from grading.gradebook import GradingFolder
     from grading.grade import Run
+    from grading.gradebook import GradingFolder
     from grading.report import write_report
 
     if not (output / "gradebook.db").exists():

@@ -12,10 +12,34 @@ from nbformat import NotebookNode
 from grading.audit import Answer, read_answers
 from grading.course import Notebook, UserError, grade_id, is_answer, is_solution
 
-NAMES = (
-    "ada bruno carla deniz elif farid greta hugo ines jonas katja leon mira noah olga pavel quynh rosa samir tilda "
-    "umut vera wanda xaver yusuf zoe"
-).split()
+NAMES = [
+    "ada",
+    "bruno",
+    "carla",
+    "deniz",
+    "elif",
+    "farid",
+    "greta",
+    "hugo",
+    "ines",
+    "jonas",
+    "katja",
+    "leon",
+    "mira",
+    "noah",
+    "olga",
+    "pavel",
+    "quynh",
+    "rosa",
+    "samir",
+    "tilda",
+    "umut",
+    "vera",
+    "wanda",
+    "xaver",
+    "yusuf",
+    "zoe",
+]
 WRONG_ANSWER = "I am not sure, but I think that it is right as it stands."
 
 

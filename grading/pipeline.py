@@ -16,7 +16,7 @@ from nbclient.exceptions import DeadKernelError
 from nbclient.util import run_sync
 from nbconvert.exporters import NotebookExporter
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
-from nbconvert.preprocessors import SanitizeHTML
+from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
 from nbgrader.api import Gradebook
@@ -206,7 +206,32 @@ class MakeInert(NbGraderPreprocessor):
     """Makes what a student wrote harmless in the browser of whoever reads it, in formgrader and in the feedback."""
 
     tags = sorted(
-        {*ALLOWED_TAGS, *"p pre h1 h2 h3 h4 h5 h6 hr br div span table thead tbody tr th td del sup sub".split()}
+        {
+            *ALLOWED_TAGS,
+            *[
+                "p",
+                "pre",
+                "h1",
+                "h2",
+                "h3",
+                "h4",
+                "h5",
+                "h6",
+                "hr",
+                "br",
+                "div",
+                "span",
+                "table",
+                "thead",
+                "tbody",
+                "tr",
+                "th",
+                "td",
+                "del",
+                "sup",
+                "sub",
+            ],
+        }
     )
 
     def preprocess(self, nb: NotebookNode, resources: dict):

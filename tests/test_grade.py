@@ -10,8 +10,8 @@ import nbformat
 import pytest
 
 from grading.course import CHECKOUT, UserError, grade_id
-from grading.gradebook import GradingFolder
 from grading.grade import Run
+from grading.gradebook import GradingFolder
 
 BIN = Path(sys.executable).parent
 

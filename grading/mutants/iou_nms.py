@@ -484,7 +484,7 @@ def large_epsilon(boxes1, boxes2):
     top_left = np.maximum(boxes1[:, None, :2], boxes2[:, :2])
     bottom_right = np.minimum(boxes1[:, None, 2:], boxes2[:, 2:])
     inter = np.maximum(bottom_right - top_left, 0).prod(axis=2)
-    return inter / (box_area(boxes1)[:, None] + box_area(boxes2) - inter + 1e-6)
+    return inter / (box_area(boxes1)[:, None] + box_area(boxes2) - inter + 1e-5)
 
 
 @mutant("box_iou", hint="A set without boxes makes the function fail: the result then has shape (0, M) or (N, 0).")
@@ -546,11 +546,11 @@ def iou_float32(boxes1, boxes2):
 
 
 @variant("box_iou")
-def iou_tiny_epsilon(boxes1, boxes2):
+def iou_small_epsilon(boxes1, boxes2):
     top_left = np.maximum(boxes1[:, None, :2], boxes2[None, :, :2])
     bottom_right = np.minimum(boxes1[:, None, 2:], boxes2[None, :, 2:])
     inter = np.prod(np.clip(bottom_right - top_left, 0, np.inf), axis=2)
-    return inter / (np.add.outer(box_area(boxes1), box_area(boxes2)) - inter + 1e-9)
+    return inter / (np.add.outer(box_area(boxes1), box_area(boxes2)) - inter + 1e-6)
 
 
 @variant("box_iou")
