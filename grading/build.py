@@ -51,7 +51,7 @@ def source_faults(nb: NotebookNode) -> list[str]:
     for index, cell in enumerate(nb.cells):
         where = f"'{grade_id(cell)}'" if grade_id(cell) else f"cell {index}"
         metadata = nbgrader_metadata(cell)
-        if metadata and not NBGRADER_KEYS <= metadata.keys():
+        if metadata and not metadata.keys() >= NBGRADER_KEYS:
             missing = ", ".join(sorted(NBGRADER_KEYS - metadata.keys()))
             faults.append(f"{where}: nbgrader metadata lacks {missing}")
         if is_solution(cell):
@@ -88,7 +88,7 @@ def _solution_faults(cell: NotebookNode, ids: Counter) -> list[str]:
 def pictures_without_alt(markdown: str) -> list[str]:
     """The picture tags of a markdown text that say nothing to those who cannot see them."""
     found = re.findall(r"!\[\s*\]\([^)]*\)", markdown)
-    found += [tag for tag in re.findall(r"<img\b[^>]*>", markdown) if not re.search(r"\balt=([\"'])\s*\S", tag)]
+    found += [tag for tag in re.findall(r"<img\b[^>]*>", markdown) if not re.search(r"\balt=[\"']\s*[^\s\"']", tag)]
     return [tag[:80] for tag in found]
 
 
@@ -191,7 +191,7 @@ def execute(nb: NotebookNode, folder: Path, *, allow_errors: bool = False, timeo
 
 
 def source_digest(notebook: Notebook) -> str:
-    """Hash of everything a solution's outputs are made from: its source and the helpers that it imports."""
+    """Hash of what a solution's outputs are made from: its source, the helpers that it imports, the embedded data."""
     digest = hashlib.sha256(notebook.source.read_bytes())
     todo, done = [notebook.source], set()
     while todo:
@@ -200,7 +200,7 @@ def source_digest(notebook: Notebook) -> str:
             if path.exists() and path not in done:
                 done.add(path)
                 todo.append(path)
-    for path in sorted(done):
+    for path in [*sorted(done), *sorted((notebook.course.root / "data").glob("*/*"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

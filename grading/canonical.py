@@ -21,6 +21,7 @@ from grading.course import grade_id, is_answer, is_solution
 MAX_FILE = 200 << 20
 MAX_SOURCE = 1 << 20
 MAX_EXTRA = 400
+EXTRA = "extra-"
 CONFLICT = re.compile(r"^<{7}[^\n]*\n(.*?)^={7}[^\n]*\n(.*?)^>{7}[^\n]*\n?", re.MULTILINE | re.DOTALL)
 
 
@@ -34,6 +35,7 @@ class Submitted:
 
     kind: str
     source: str
+    id: str | None
     grade_id: str | None
     defines: frozenset[str]
 
@@ -105,7 +107,9 @@ def _cell(cell: dict) -> Submitted:
     name = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
     kind = cell.get("cell_type")
     kind = kind if kind in ("code", "markdown", "raw") else "markdown"
-    return Submitted(kind, source, name if isinstance(name, str) else None, defined_names(source))
+    own = cell.get("id")
+    own, name = (text if isinstance(text, str) else None for text in (own, name))
+    return Submitted(kind, source, own, name, defined_names(source))
 
 
 def defined_names(source: str) -> frozenset[str]:
@@ -132,19 +136,17 @@ def canonical(release: NotebookNode, cells: list[Submitted]) -> tuple[NotebookNo
         The notebook to grade, and sentences on what was unusual.
     """
     nb = copy.deepcopy(release)
-    position = {grade_id(cell): index for index, cell in enumerate(nb.cells) if grade_id(cell)}
-    public = {cell.source.strip(): index for index, cell in enumerate(nb.cells)}
     taken, notes = {}, []
     for index, cell in enumerate(nb.cells):
         if is_solution(cell) or is_answer(cell):
             before = nb.cells[index - 1].source.strip()
             chosen = _choose(cell, before, cells, taken, notes)
             if chosen is not None:
-                taken[chosen] = position[grade_id(cell)]
+                taken[chosen] = index
                 cell.source = cells[chosen].source
             elif cells:
                 notes.append(f"The cell '{grade_id(cell)}' is missing from the file.")
-    extra = _extra_cells(cells, taken, position, public)
+    extra = _extra_cells(cells, taken, release)
     if sum(map(len, extra.values())) > MAX_EXTRA:
         notes.append(f"More than {MAX_EXTRA} extra cells: the rest was left out.")
     ordered, left = list(extra.get(-1, [])), MAX_EXTRA
@@ -175,19 +177,24 @@ def _choose(cell: NotebookNode, before: str, cells: list[Submitted], taken: dict
     return (filled or candidates or [None])[-1]
 
 
-def _extra_cells(cells: list[Submitted], taken: dict, position: dict, public: dict) -> dict[int, list[NotebookNode]]:
+def _extra_cells(cells: list[Submitted], taken: dict, release: NotebookNode) -> dict[int, list[NotebookNode]]:
     """The student's own cells, by the index of the released cell after which they stand."""
+    by_source = {cell.source.strip(): index for index, cell in enumerate(release.cells)}
+    by_id = {cell.id: index for index, cell in enumerate(release.cells)}
+    tests = {grade_id(cell): index for index, cell in enumerate(release.cells) if grade_id(cell)}
     extra: dict[int, list[NotebookNode]] = {}
     anchor, number = -1, 0
     for index, cell in enumerate(cells):
-        if index in taken:
-            anchor = taken[index]
-        elif cell.source.strip() in public:
-            anchor = public[cell.source.strip()]
-        elif cell.grade_id in position and position[cell.grade_id] not in taken.values():
-            anchor = position[cell.grade_id]
-        elif cell.source.strip() and cell.kind in ("code", "markdown"):
+        source = cell.source.strip()
+        known = taken.get(index, by_source.get(source, tests.get(cell.grade_id)))
+        anchor = by_id.get(cell.id, anchor) if known is None else known
+        if known is None and source and cell.kind in ("code", "markdown"):
             make = new_code_cell if cell.kind == "code" else new_markdown_cell
-            extra.setdefault(anchor, []).append(make(cell.source, id=f"extra-{number:03d}"))
+            extra.setdefault(anchor, []).append(make(cell.source, id=f"{EXTRA}{number:03d}"))
             number += 1
     return extra
+
+
+def is_extra(cell: NotebookNode) -> bool:
+    """A cell of a canonical notebook that the student added."""
+    return cell.get("id", "").startswith(EXTRA)

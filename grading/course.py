@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-ROOT = Path(os.environ.get("LFI_COURSE") or Path(__file__).resolve().parent.parent)
+CHECKOUT = Path(__file__).resolve().parent.parent
 
-HIDDEN = re.compile(r"^.*\bBEGIN HIDDEN TESTS.*?\bEND HIDDEN TESTS[^\n]*\n?", re.MULTILINE | re.DOTALL)
-SCHEME = re.compile(r"^.*\bBEGIN MARK SCHEME.*?\bEND MARK SCHEME[^\n]*\n?", re.MULTILINE | re.DOTALL)
+HIDDEN = re.compile(r"^[^\n]*\bBEGIN HIDDEN TESTS.*?\bEND HIDDEN TESTS[^\n]*\n?", re.MULTILINE | re.DOTALL)
+SCHEME = re.compile(r"^[^\n]*\bBEGIN MARK SCHEME.*?\bEND MARK SCHEME[^\n]*\n?", re.MULTILINE | re.DOTALL)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -79,14 +78,23 @@ class Notebook:
         return nbformat.read(self.release, as_version=4)
 
 
+@dataclass(frozen=True)
 class Course:
-    """The course rooted at a folder (this checkout by default)."""
+    """The course rooted at a folder: $LFI_COURSE, or this checkout."""
 
-    def __init__(self, root: Path = ROOT):
-        self.root = Path(root).resolve()
-        self.solutions = self.root / "solutions"
-        self.notebooks = self.root / "notebooks"
-        self.work = self.root / "grading" / "work"
+    root: Path = field(default_factory=lambda: Path(os.environ.get("LFI_COURSE") or CHECKOUT).resolve())
+
+    @property
+    def solutions(self) -> Path:
+        return self.root / "solutions"
+
+    @property
+    def notebooks(self) -> Path:
+        return self.root / "notebooks"
+
+    @property
+    def work(self) -> Path:
+        return self.root / "grading" / "work"
 
     def all(self) -> list[Notebook]:
         """Every notebook of the course, in the order of the assignments."""
@@ -111,10 +119,6 @@ class Course:
                 raise UserError(f"There is no assignment '{wanted}'. The assignments are: {known}.")
             chosen += [nb for nb in match if nb not in chosen]
         return chosen
-
-    def version(self) -> str:
-        with open(self.root / "pyproject.toml", "rb") as file:
-            return tomllib.load(file)["project"]["version"]
 
 
 def nbgrader_metadata(cell: NotebookNode) -> dict:

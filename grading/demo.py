@@ -12,14 +12,35 @@ from nbformat import NotebookNode
 from grading.audit import Answer, read_answers
 from grading.course import Notebook, UserError, grade_id, is_answer, is_solution
 
-NAMES = (
-    "ada bruno carla deniz elif farid greta hugo ines jonas katja leon mira noah olga pavel quynh rosa samir tilda "
-    "umut vera wanda xaver yusuf zoe"
-).split()
-ANSWERS = (
-    "It keeps the highest score and removes boxes whose IoU with it is above the threshold.",
-    "I think the sentence is right because the IoU of a good box is high.",
-)
+NAMES = [
+    "ada",
+    "bruno",
+    "carla",
+    "deniz",
+    "elif",
+    "farid",
+    "greta",
+    "hugo",
+    "ines",
+    "jonas",
+    "katja",
+    "leon",
+    "mira",
+    "noah",
+    "olga",
+    "pavel",
+    "quynh",
+    "rosa",
+    "samir",
+    "tilda",
+    "umut",
+    "vera",
+    "wanda",
+    "xaver",
+    "yusuf",
+    "zoe",
+]
+WRONG_ANSWER = "I am not sure, but I think that it is right as it stands."
 
 
 def student_names(count: int) -> list[str]:
@@ -69,7 +90,7 @@ def _own_way(sources: dict[str, str], answers: list[Answer], skill: float, rng: 
         right = [answer.source for answer in answers if answer.task == name and not answer.is_mutant] + [ours]
         wrong = [answer.source for answer in answers if answer.task == name and answer.is_mutant]
         if name.startswith("answer_"):
-            right, wrong = [ANSWERS[0]], [ANSWERS[1]]
+            wrong = [WRONG_ANSWER]
         luck = rng.random()
         if luck < skill:
             chosen[name] = rng.choice(right)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,9 @@ warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")
 log = logging.getLogger("lfi.nbgrader")
 log.addHandler(logging.NullHandler())
 log.propagate = False
+
+# nbgrader starts `alembic` by its name.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
 
 def configuration() -> Config:

@@ -4,14 +4,14 @@ Only two things differ from nbgrader's defaults: how a submission is read (nothi
 who judges it (grading/pipeline.py).
 """
 
-from pathlib import Path
+from grading.course import Course
 
-_here = Path(__file__).resolve().parent
+_course = Course()
 
 c = get_config()  # noqa: F821
 
 c.CourseDirectory.course_id = "learning-from-images"
-c.CourseDirectory.root = str(_here.parent)
+c.CourseDirectory.root = str(_course.root)
 c.CourseDirectory.source_directory = "solutions"
 c.CourseDirectory.release_directory = "notebooks"
 c.CourseDirectory.submitted_directory = "grading/work/submitted"
@@ -19,7 +19,7 @@ c.CourseDirectory.autograded_directory = "grading/work/autograded"
 c.CourseDirectory.feedback_directory = "grading/work/feedback"
 c.CourseDirectory.source_with_tests_directory = "grading/work/source_with_tests"
 c.CourseDirectory.solution_directory = "grading/work/solution"
-c.CourseDirectory.db_url = f"sqlite:///{_here / 'work' / 'gradebook.db'}"
+c.CourseDirectory.db_url = f"sqlite:///{_course.work / 'gradebook.db'}"
 c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.py", "*.pyc*", "__pycache__", "feedback", ".*"]
 
 # Marking schemes stand in the locked question beside the written answer, where formgrader shows them.
@@ -38,6 +38,7 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.SaveAutoGrades",
     "grading.pipeline.SaveExtraCredit",
     "nbgrader.preprocessors.AssignLatePenalties",
+    "grading.pipeline.MakeInert",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 c.GenerateFeedback.preprocessors = [

@@ -1,27 +1,31 @@
 """Our steps in nbgrader's pipeline; grading/nbgrader_config.py names them.
 
 SubmissionExporter reads a submission and keeps only its answers, ExecuteAndJudge runs it and writes the verdicts,
-SaveExtraCredit enters bonus points, HideHidden takes what is not for students out of the feedback.
+SaveExtraCredit enters bonus points, MakeInert defuses HTML that a student wrote, HideHidden takes what is not for
+students out of the feedback.
 """
 
 from __future__ import annotations
 
-import copy
 from functools import cache
 from pathlib import Path
 
 import nbformat
+from bleach import ALLOWED_TAGS, clean
 from nbclient.exceptions import DeadKernelError
 from nbclient.util import run_sync
 from nbconvert.exporters import NotebookExporter
+from nbconvert.filters.markdown_mistune import markdown2html_mistune
+from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from nbgrader.utils import compute_checksum
 from traitlets import Float, Integer
 
 from grading import audit
-from grading.canonical import Unreadable, canonical, read
+from grading.canonical import Unreadable, canonical, is_extra, read
 from grading.channel import connected
 from grading.course import (
     ANSI,
@@ -32,6 +36,7 @@ from grading.course import (
     Task,
     grade_id,
     has_tag,
+    is_answer,
     is_solution,
     is_test,
     tasks,
@@ -122,12 +127,10 @@ class ExecuteAndJudge(Execute):
 
     def _test(self, cell: NotebookNode, resources: dict, index: int) -> None:
         """Run the visible part of a test cell for the student, then judge the task for the grade."""
-        visible = copy.deepcopy(cell)
-        visible.source = HIDDEN.sub("", cell.source)
-        self._run(visible, resources, index)
-        cell.execution_count = visible.execution_count
-        verdict = self._judge(self._task(cell))
-        self._write(cell, verdict, _visible_report(visible))
+        whole, cell.source = cell.source, HIDDEN.sub("", cell.source)
+        self._run(cell, resources, index)
+        visible, cell.source = _visible_report(cell), whole
+        self._write(cell, self._judge(self._task(cell)), visible)
 
     def _judge(self, task: Task) -> Verdict:
         source = self.sources.get(task.name, "")
@@ -197,6 +200,50 @@ class SaveExtraCredit(NbGraderPreprocessor):
                 gradebook.find_grade(f"test_{name}", *place).extra_credit = score
             gradebook.db.commit()
         return nb, resources
+
+
+class MakeInert(NbGraderPreprocessor):
+    """Makes what a student wrote harmless in the browser of whoever reads it, in formgrader and in the feedback."""
+
+    tags = sorted(
+        {
+            *ALLOWED_TAGS,
+            *[
+                "p",
+                "pre",
+                "h1",
+                "h2",
+                "h3",
+                "h4",
+                "h5",
+                "h6",
+                "hr",
+                "br",
+                "div",
+                "span",
+                "table",
+                "thead",
+                "tbody",
+                "tr",
+                "th",
+                "td",
+                "del",
+                "sup",
+                "sub",
+            ],
+        }
+    )
+
+    def preprocess(self, nb: NotebookNode, resources: dict):
+        self.outputs = SanitizeHTML(tags=self.tags, sanitized_output_types={"text/html"})
+        return super().preprocess(nb, resources)
+
+    def preprocess_cell(self, cell: NotebookNode, resources: dict, index: int):
+        if cell.cell_type == "code":
+            cell.outputs = self.outputs.sanitize_code_outputs(cell.outputs)
+        elif (is_answer(cell) and compute_checksum(cell) != cell.metadata.nbgrader.checksum) or is_extra(cell):
+            cell.source = clean(markdown2html_mistune(cell.source), tags=self.tags)
+        return cell, resources
 
 
 class HideHidden(NbGraderPreprocessor):

@@ -44,7 +44,12 @@ class Student:
 
     @property
     def points(self) -> float:
-        return round(sum(score.score or 0 for score in self.scores.values()), 2)
+        """Points without those of bonus tasks."""
+        return round(sum(score.score or 0 for score in self.scores.values() if score.max_score), 2)
+
+    @property
+    def bonus(self) -> float:
+        return round(sum(score.score or 0 for score in self.scores.values() if not score.max_score), 2)
 
     @property
     def reachable(self) -> float:
@@ -57,7 +62,7 @@ class Student:
 
     @property
     def share(self) -> float:
-        return min(1.0, self.points / self.reachable) if self.reachable else 0.0
+        return self.points / self.reachable if self.reachable else 0.0
 
 
 @dataclass
@@ -150,7 +155,7 @@ def draw_class(sheet: Sheet, path: Path) -> None:
             axes.add_patch(plt.Rectangle((x, y), 0.94, 0.9, color=COLOURS[state], lw=0))
             dark = state in ("passed", "failed", "stopped", "unreadable")
             axes.text(x + 0.47, y + 0.47, MARKS[state], ha="center", va="center", size=8, color="w" if dark else "k")
-        axes.text(len(names) + 0.15, y + 0.47, f"{student.points:g}", va="center", size=8)
+        axes.text(len(names) + 0.15, y + 0.47, f"{student.points:g}{_plus(student.bonus)}", va="center", size=8)
     axes.set_xlim(0, len(names) + 1)
     axes.set_ylim(len(students), 0)
     axes.set_xticks([x + 0.47 for x in range(len(names))], names, rotation=40, ha="left", size=8)
@@ -165,6 +170,10 @@ def draw_class(sheet: Sheet, path: Path) -> None:
     )
     figure.savefig(path, bbox_inches="tight")
     plt.close(figure)
+
+
+def _plus(bonus: float) -> str:
+    return f" + {bonus:g}" if bonus else ""
 
 
 def class_table(run: Run) -> Table:
@@ -185,8 +194,8 @@ def class_table(run: Run) -> Table:
                 " ".join(MARKS.get(scores[task].status, "·") if task in scores else "-" for task in sheet.states)
             )
         present = [student for student in rows if student]
-        points, reachable = sum(s.points for s in present), sum(s.reachable for s in present)
-        share = points / reachable if reachable else 0
-        table.add_row(name, *marks, f"{points:g} / {reachable:g}", "█" * round(20 * min(1, share)))
+        points, reachable, bonus = (sum(getattr(s, key) for s in present) for key in ("points", "reachable", "bonus"))
+        bar = "█" * round(20 * points / reachable) if reachable else ""
+        table.add_row(name, *marks, f"{points:g} / {reachable:g}{_plus(bonus)}", bar)
     table.caption = "  ".join(f"{mark} {state}" for state, mark in MARKS.items())
     return table

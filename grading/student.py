@@ -19,7 +19,6 @@ from typing import Any
 
 from grading import stub
 
-
 NOT_IMPLEMENTED = "it is not implemented yet"
 
 

@@ -65,7 +65,7 @@ class Suite:
     def __init__(self, path: Path):
         self._plugin = _Plugin()
         arguments = [str(path), "--import-mode=importlib", "--capture=no", "--assert=plain", "--strict-markers"]
-        arguments += ["-c", os.devnull, f"--rootdir={path.parent}"]
+        arguments += ["-c", os.devnull, f"--rootdir={path.anchor}"]
         for name in (
             "cacheprovider",
             "terminal",

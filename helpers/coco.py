@@ -49,7 +49,7 @@ def evaluate(
     is, the five functions decide. They are the tasks of notebook 01 and are described there.
 
     Args:
-        ground_truth: COCO's `images`, `categories` and `annotations` (bbox x, y, width, height in pixels; area; iscrowd).
+        ground_truth: COCO's dict of `images`, `categories`, `annotations` (bbox x, y, width, height; area; iscrowd).
         detections: list of {image_id, category_id, bbox, score}; may be empty.
 
     Returns:

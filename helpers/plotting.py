@@ -4,13 +4,17 @@ Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/). Colour is never 
 or markers as well.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import io
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = OKABE_ITO = (
     *("#000000", "#E69F00", "#56B4E9", "#009E73"),
@@ -21,7 +25,8 @@ LINE_STYLES = ("-", "--", ":", "-.")
 
 
 def use_style() -> None:
-    """Set the course's defaults for all figures that follow."""
+    """Set the course's defaults for all figures that follow, and keep them small inside notebooks."""
+    _use_palette_png()
     plt.rcParams.update(
         {
             "figure.dpi": 100,
@@ -32,7 +37,7 @@ def use_style() -> None:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "image.cmap": "gray",
-            "image.interpolation": "nearest",
+            "image.interpolation": "antialiased",
             "legend.frameon": False,
             "lines.linewidth": 1.8,
         }
@@ -102,6 +107,12 @@ def show_masks(ax: Axes, masks: np.ndarray, colors: Sequence[str] = CYCLE, alpha
         ax.contour(columns, rows, mask, levels=[0.5], colors=[color], linewidths=1)
 
 
+def write(ax: Axes, x: float, y: float, text: str) -> None:
+    """Centre white text with a black rim on an image: legible on any ground."""
+    rim = [withStroke(linewidth=2, foreground="black")]
+    ax.text(x, y, text, color="white", weight="bold", ha="center", va="center", path_effects=rim)
+
+
 def side_by_side(images: Sequence[np.ndarray], titles: Sequence[str], height: float = 2.6) -> np.ndarray:
     """A row of images.
 
@@ -134,6 +145,56 @@ def plot_curves(
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if len(curves) > 1:
         ax.legend()
+
+
+def slider(
+    draw: Callable[[Axes, float], None], name: str, start: float, stop: float, step: float, figsize: tuple[float, float]
+) -> None:
+    """Show a figure with a slider below; put a static figure of a few positions beside it.
+
+    The figure is kept in an image widget, not in an output area, so it also runs where nobody watches.
+
+    Args:
+        draw: called with empty axes and the slider's value; its errors appear in the cell.
+        name: label of the slider, whose values go from start to stop by step and begin in the middle.
+        figsize: width and height in inches.
+    """
+    import ipywidgets
+    from IPython.display import display
+
+    def render(value: float) -> bytes:
+        figure = Figure(figsize=figsize)
+        draw(figure.subplots(), value)
+        with io.BytesIO() as file:
+            figure.savefig(file, format="png")
+            return file.getvalue()
+
+    middle = start + step * round((stop - start) / step / 2)
+    control = ipywidgets.FloatSlider(middle, min=start, max=stop, step=step, description=name, continuous_update=False)
+    image = ipywidgets.Image(value=render(middle), format="png")
+    control.observe(lambda change: setattr(image, "value", render(change["new"])), names="value")
+    display(ipywidgets.VBox([image, control]))
+
+
+def _use_palette_png() -> None:
+    """In a notebook: figures as PNG of 128 colours, which halves the size of those with photos."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return
+    from IPython.core.pylabtools import print_figure
+    from matplotlib_inline import backend_inline  # noqa: F401 (sets its own PNG format when first imported)
+    from PIL import Image
+
+    def palette_png(figure: Figure) -> bytes | None:
+        png = print_figure(figure, fmt="png")
+        if png is None:
+            return None
+        image = Image.open(io.BytesIO(png)).convert("RGB")
+        with io.BytesIO() as file:
+            image.quantize(128, kmeans=1, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+            return file.getvalue()
+
+    shell.display_formatter.formatters["image/png"].for_type(Figure, palette_png)
 
 
 def _repeat(colors: Sequence[str]) -> Iterable[str]:

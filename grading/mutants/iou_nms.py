@@ -32,14 +32,18 @@ def sides_swapped_to_corners(boxes):
     return np.stack([x, y, x + h, y + w], axis=1)
 
 
-@mutant("xywh_to_xyxy", hint="The order of the columns is off. It is x1, y1, x2, y2: x before y, corner by corner.")
+@mutant(
+    "xywh_to_xyxy",
+    hint="The order of the columns is off. It is x1, y1, x2, y2: x before y, and corner by corner, not axis by axis.",
+)
 def rows_before_columns(boxes):
     x, y, w, h = boxes.T
     return np.stack([y, x, y + h, x + w], axis=1)
 
 
 @mutant(
-    "xywh_to_xyxy", hint="The order of the columns is off. It is x1, y1, x2, y2: corner by corner, not axis by axis."
+    "xywh_to_xyxy",
+    hint="The order of the columns is off. It is x1, y1, x2, y2: x before y, and corner by corner, not axis by axis.",
 )
 def axis_by_axis(boxes):
     x, y, w, h = boxes.T
@@ -125,7 +129,7 @@ def corners_with_torch(boxes):
     return torch.stack([x, y, x + w, y + h], dim=1).numpy()
 
 
-@mutant("xyxy_to_xywh", hint="The boxes come back as they went in: the far corner is not the width and the height.")
+@mutant("xyxy_to_xywh", hint="The sides depend on where the box lies, but a box that is moved does not become larger.")
 def far_corner_as_sizes(boxes):
     return boxes.copy()
 
@@ -186,10 +190,15 @@ def sides_stacked_one_by_one(boxes):
     return np.vstack([np.array([b[0], b[1], b[2] - b[0], b[3] - b[1]]) for b in boxes])
 
 
-@mutant("xyxy_to_xywh", hint="x and y are added to the sides instead of taken away: that is the way back.")
+@mutant("xyxy_to_xywh", hint="The sides depend on where the box lies, but a box that is moved does not become larger.")
 def converted_the_other_way(boxes):
     x, y, w, h = boxes.T
     return np.stack([x, y, x + w, y + h], axis=1)
+
+
+@mutant("xyxy_to_xywh", hint="For a single box the result has lost its first dimension: (1, 4) is expected.")
+def sides_squeezed(boxes):
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).squeeze()
 
 
 @mutant("xyxy_to_xywh", hint="The numbers are right, but they come as a list. Return a NumPy array.")
@@ -305,6 +314,11 @@ def area_inside_image(boxes):
     return np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
 
 
+@mutant("box_area", hint="The numbers are right, but they come as a list. Return a NumPy array.")
+def list_of_areas(boxes):
+    return [max(x2 - x1, 0.0) * max(y2 - y1, 0.0) for x1, y1, x2, y2 in boxes.tolist()]
+
+
 @variant("box_area")
 def area_by_loop(boxes):
     areas = np.zeros(len(boxes))
@@ -356,7 +370,7 @@ def sides_not_clamped(boxes1, boxes2):
 
 @mutant(
     "box_iou",
-    hint="Boxes that are apart both in x and in y overlap here: the product is clamped, but not the sides it is made of.",
+    hint="Boxes that are apart both in x and in y overlap here: the product is clamped, but not each of the sides.",
 )
 def product_clamped(boxes1, boxes2):
     w = np.minimum(boxes1[:, None, 2], boxes2[:, 2]) - np.maximum(boxes1[:, None, 0], boxes2[:, 0])
@@ -386,15 +400,16 @@ def empty_union_is_nan(boxes1, boxes2):
     return inter / (box_area(boxes1)[:, None] + box_area(boxes2) - inter)
 
 
-@mutant("box_iou", hint="Inverted boxes disturb the union. Their area is 0, not negative.")
+@mutant(
+    "box_iou", hint="Inverted or empty boxes give nan: a negative area can make the union 0, and 0 / 0 is not a number."
+)
 def inverted_area_in_union(boxes1, boxes2):
     top_left = np.maximum(boxes1[:, None, :2], boxes2[:, :2])
     bottom_right = np.minimum(boxes1[:, None, 2:], boxes2[:, 2:])
     inter = np.maximum(bottom_right - top_left, 0).prod(axis=-1)
     area1 = (boxes1[:, 2] - boxes1[:, 0]) * (boxes1[:, 3] - boxes1[:, 1])
     area2 = (boxes2[:, 2] - boxes2[:, 0]) * (boxes2[:, 3] - boxes2[:, 1])
-    union = area1[:, None] + area2 - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=union != 0)
+    return inter / (area1[:, None] + area2 - inter)
 
 
 @mutant("box_iou", hint="The intersection is divided by the smaller box, so that a box inside a larger one gets 1.")
@@ -469,7 +484,7 @@ def large_epsilon(boxes1, boxes2):
     top_left = np.maximum(boxes1[:, None, :2], boxes2[:, :2])
     bottom_right = np.minimum(boxes1[:, None, 2:], boxes2[:, 2:])
     inter = np.maximum(bottom_right - top_left, 0).prod(axis=2)
-    return inter / (box_area(boxes1)[:, None] + box_area(boxes2) - inter + 1e-6)
+    return inter / (box_area(boxes1)[:, None] + box_area(boxes2) - inter + 1e-5)
 
 
 @mutant("box_iou", hint="A set without boxes makes the function fail: the result then has shape (0, M) or (N, 0).")
@@ -491,6 +506,18 @@ def iou_in_place(boxes1, boxes2):
     inter = np.maximum(bottom_right - top_left, 0).prod(axis=2)
     union = box_area(boxes1)[:, None] + box_area(boxes2) - inter
     return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+
+
+@mutant("box_iou", hint="The numbers are right, but they come as a list. Return a NumPy array.")
+def list_of_ious(boxes1, boxes2):
+    def iou(a, b):
+        w = max(min(a[2], b[2]) - max(a[0], b[0]), 0)
+        h = max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+        if w * h == 0:
+            return 0.0
+        return w * h / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h)
+
+    return [[iou(a, b) for b in boxes2.tolist()] for a in boxes1.tolist()]
 
 
 @variant("box_iou")
@@ -519,11 +546,21 @@ def iou_float32(boxes1, boxes2):
 
 
 @variant("box_iou")
-def iou_tiny_epsilon(boxes1, boxes2):
+def iou_small_epsilon(boxes1, boxes2):
     top_left = np.maximum(boxes1[:, None, :2], boxes2[None, :, :2])
     bottom_right = np.minimum(boxes1[:, None, 2:], boxes2[None, :, 2:])
     inter = np.prod(np.clip(bottom_right - top_left, 0, np.inf), axis=2)
-    return inter / (np.add.outer(box_area(boxes1), box_area(boxes2)) - inter + 1e-9)
+    return inter / (np.add.outer(box_area(boxes1), box_area(boxes2)) - inter + 1e-6)
+
+
+@variant("box_iou")
+def iou_signed_areas(boxes1, boxes2):
+    top_left = np.maximum(boxes1[:, None, :2], boxes2[:, :2])
+    bottom_right = np.minimum(boxes1[:, None, 2:], boxes2[:, 2:])
+    inter = np.maximum(bottom_right - top_left, 0).prod(axis=-1)
+    area1, area2 = np.prod(boxes1[:, 2:] - boxes1[:, :2], axis=1), np.prod(boxes2[:, 2:] - boxes2[:, :2], axis=1)
+    union = area1[:, None] + area2 - inter
+    return np.divide(inter, union, out=np.zeros_like(inter), where=inter > 0)
 
 
 @variant("box_iou")
@@ -605,6 +642,13 @@ def over_first_mask(masks1, masks2):
     return inter / np.maximum(masks1.sum(axis=(1, 2)), 1)[:, None]
 
 
+@mutant("mask_iou", hint="The intersection is divided by the smaller mask, so that a mask inside a larger one gets 1.")
+def over_smaller_mask(masks1, masks2):
+    inter = np.logical_and(masks1[:, None], masks2[None]).sum(axis=(2, 3))
+    smaller = np.minimum(masks1.sum(axis=(1, 2))[:, None], masks2.sum(axis=(1, 2)))
+    return inter / np.maximum(smaller, 1)
+
+
 @mutant("mask_iou", hint="The boxes around the masks are compared, not their pixels.")
 def boxes_around_masks(masks1, masks2):
     def around(masks):
@@ -649,6 +693,25 @@ def square_masks(masks1, masks2):
     a, b = masks1[:, None, :size, :size], masks2[None, :, :size, :size]
     union = (a | b).sum(axis=(2, 3))
     return np.where(union > 0, (a & b).sum(axis=(2, 3)) / np.maximum(union, 1), 0)
+
+
+@mutant("mask_iou", hint="The numbers are right, but they come as a list. Return a NumPy array.")
+def list_of_mask_ious(masks1, masks2):
+    return [[(a & b).sum() / max((a | b).sum(), 1) for b in masks2] for a in masks1]
+
+
+@mutant(
+    "mask_iou",
+    hint="The masks that were passed in are changed, and so are the results that follow: `&=` works in place.",
+)
+def masks_in_place(masks1, masks2):
+    result = np.zeros((len(masks1), len(masks2)))
+    for i, a in enumerate(masks1):
+        for j, b in enumerate(masks2):
+            union = (a | b).sum()
+            a &= b
+            result[i, j] = a.sum() / max(union, 1)
+    return result
 
 
 @variant("mask_iou")
@@ -841,7 +904,9 @@ def comparison_reversed(boxes, scores, iou_threshold):
     return np.array(kept, dtype=int)
 
 
-@mutant("nms", hint="Boxes are returned, not their indices.")
+@mutant(
+    "nms", hint="Expected are the indices of the kept boxes, by falling score: neither the boxes themselves nor a mask."
+)
 def boxes_returned(boxes, scores, iou_threshold):
     order = np.argsort(-scores, kind="stable")
     kept = []
@@ -852,7 +917,9 @@ def boxes_returned(boxes, scores, iou_threshold):
     return boxes[kept]
 
 
-@mutant("nms", hint="A mask of kept boxes is returned. Expected are their indices, by falling score.")
+@mutant(
+    "nms", hint="Expected are the indices of the kept boxes, by falling score: neither the boxes themselves nor a mask."
+)
 def mask_of_kept(boxes, scores, iou_threshold):
     order = np.argsort(-scores, kind="stable")
     keep = np.zeros(len(boxes), dtype=bool)
@@ -1058,6 +1125,15 @@ def batched_in_place(boxes, scores, labels, iou_threshold):
     ranks = np.unique(labels, return_inverse=True)[1]
     boxes += (ranks * (boxes.max() - boxes.min() + 1))[:, None]
     return nms(boxes, scores, iou_threshold)
+
+
+@mutant("batched_nms", hint="The indices are right, but they come as a list. Return a NumPy array.")
+def list_of_batched(boxes, scores, labels, iou_threshold):
+    kept = []
+    for label in set(labels.tolist()):
+        members = np.where(labels == label)[0]
+        kept.extend(members[nms(boxes[members], scores[members], iou_threshold)].tolist())
+    return sorted(kept, key=lambda i: (-scores[i], i))
 
 
 @variant("batched_nms")
@@ -1699,7 +1775,7 @@ def crowd_dropped(ground_truth, detections, iou_thresholds):
 
 @mutant(
     "coco_map",
-    hint="For a crowd region the IoU is used. There the overlap is the intersection divided by the detection's own area.",
+    hint="For a crowd region the IoU is used. Its overlap is the intersection divided by the detection's own area.",
 )
 def crowd_by_iou(ground_truth, detections, iou_thresholds):
     def corners(records):
@@ -2192,6 +2268,106 @@ def detections_sorted_in_place(ground_truth, detections, iou_thresholds):
                 order = np.argsort(-np.array(scores), kind="stable")
                 values.append(average_precision(*precision_recall(np.array(flags, bool)[order], total)))
     return float(np.mean(values)) if values else -1.0
+
+
+@mutant("coco_map", hint="The detections are taken in the order of the list. They have to be ranked by falling score.")
+def list_not_ranked(ground_truth, detections, iou_thresholds):
+    def corners(records):
+        return xywh_to_xyxy(np.array([r["bbox"] for r in records], float).reshape(-1, 4))
+
+    def inside(boxes, regions):
+        top_left = np.maximum(boxes[:, None, :2], regions[:, :2])
+        sides = np.minimum(boxes[:, None, 2:], regions[:, 2:]) - top_left
+        return np.maximum(sides, 0).prod(axis=2) / box_area(boxes)[:, None]
+
+    values = []
+    for threshold in iou_thresholds:
+        for category in ground_truth["categories"]:
+            places, flags, total = [], [], 0
+            for image in ground_truth["images"]:
+                key = (image["id"], category["id"])
+                truths = [a for a in ground_truth["annotations"] if (a["image_id"], a["category_id"]) == key]
+                mine = [k for k, d in enumerate(detections) if (d["image_id"], d["category_id"]) == key][:100]
+                found = corners([detections[k] for k in mine])
+                normal = corners([a for a in truths if not a["iscrowd"]])
+                crowd = corners([a for a in truths if a["iscrowd"]])
+                total += len(normal)
+                matched = match_detections(box_iou(found, normal), threshold) >= 0
+                ignored = (inside(found, crowd) >= threshold).any(axis=1) & ~matched
+                flags.extend(matched[~ignored])
+                places.extend(np.array(mine)[~ignored])
+            if total:
+                flags = np.array(flags, bool)[np.argsort(places)]
+                values.append(average_precision(*precision_recall(flags, total)))
+    return float(np.mean(values)) if values else -1.0
+
+
+@mutant(
+    "coco_map",
+    hint="Images without a detection or without an object make the function fail: their list of boxes is empty.",
+)
+def empty_list_of_boxes(ground_truth, detections, iou_thresholds):
+    def inside(box, region):
+        w = min(box[0] + box[2], region[0] + region[2]) - max(box[0], region[0])
+        h = min(box[1] + box[3], region[1] + region[3]) - max(box[1], region[1])
+        return max(w, 0) * max(h, 0) / (box[2] * box[3])
+
+    values = []
+    for threshold in iou_thresholds:
+        for category in ground_truth["categories"]:
+            results, total = [], 0
+            for image in ground_truth["images"]:
+                key = (image["id"], category["id"])
+                truths = [a for a in ground_truth["annotations"] if (a["image_id"], a["category_id"]) == key]
+                found = [d for d in detections if (d["image_id"], d["category_id"]) == key]
+                found = sorted(found, key=lambda d: -d["score"])[:100]
+                normal = np.array([a["bbox"] for a in truths if not a["iscrowd"]])
+                crowd = [a["bbox"] for a in truths if a["iscrowd"]]
+                total += len(normal)
+                iou = box_iou(xywh_to_xyxy(np.array([d["bbox"] for d in found])), xywh_to_xyxy(normal))
+                for d, g in zip(found, match_detections(iou, threshold)):
+                    if g >= 0 or not any(inside(d["bbox"], c) >= threshold for c in crowd):
+                        results.append((-d["score"], g >= 0))
+            if total:
+                flags = np.array([flag for _, flag in sorted(results)], dtype=bool)
+                values.append(average_precision(*precision_recall(flags, total)))
+    return float(np.mean(values)) if values else -1.0
+
+
+@mutant("coco_map", hint="There is one value for each threshold. Expected is their mean, a single float.")
+def one_value_for_each_threshold(ground_truth, detections, iou_thresholds):
+    def corners(records):
+        return xywh_to_xyxy(np.array([r["bbox"] for r in records], float).reshape(-1, 4))
+
+    def inside(boxes, regions):
+        top_left = np.maximum(boxes[:, None, :2], regions[:, :2])
+        sides = np.minimum(boxes[:, None, 2:], regions[:, 2:]) - top_left
+        return np.maximum(sides, 0).prod(axis=2) / box_area(boxes)[:, None]
+
+    if all(a["iscrowd"] for a in ground_truth["annotations"]):
+        return -1.0
+    means = []
+    for threshold in iou_thresholds:
+        values = []
+        for category in ground_truth["categories"]:
+            scores, flags, total = [], [], 0
+            for image in ground_truth["images"]:
+                key = (image["id"], category["id"])
+                truths = [a for a in ground_truth["annotations"] if (a["image_id"], a["category_id"]) == key]
+                found = [d for d in detections if (d["image_id"], d["category_id"]) == key]
+                found = sorted(found, key=lambda d: -d["score"])[:100]
+                normal = corners([a for a in truths if not a["iscrowd"]])
+                crowd = corners([a for a in truths if a["iscrowd"]])
+                total += len(normal)
+                matched = match_detections(box_iou(corners(found), normal), threshold) >= 0
+                ignored = (inside(corners(found), crowd) >= threshold).any(axis=1) & ~matched
+                flags.extend(matched[~ignored])
+                scores.extend(np.array([d["score"] for d in found])[~ignored])
+            if total:
+                order = np.argsort(-np.array(scores), kind="stable")
+                values.append(average_precision(*precision_recall(np.array(flags, bool)[order], total)))
+        means.append(np.mean(values))
+    return np.array(means)
 
 
 @variant("coco_map")

@@ -337,9 +337,10 @@ class KernelProcess:
         if data != b"H":
             raise ConnectionError("the zygote did not answer")
         self.pid = struct.unpack("iII", ancillary[0][2])[0]
-        if self.cgroup is not None:
-            self.cgroup.add(self.pid)
-        birth.sendall(b"G")
+        with contextlib.suppress(ProcessLookupError, BrokenPipeError):
+            if self.cgroup is not None:
+                self.cgroup.add(self.pid)
+            birth.sendall(b"G")
         data = birth.recv(1)
         if data != b"R":
             said = b""

@@ -79,7 +79,8 @@ def bwrap_arguments(spool: Path, several_ids: bool) -> list[str]:
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     for link, number in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         command += ["--symlink", f"/proc/self/fd{number}", f"/dev/{link}"]
-    for folder in ("/dev/shm", "/tmp", HOME, JOB):
+    command += ["--tmpfs", "/dev/shm"]
+    for folder in ("/tmp", HOME, JOB):
         command += ["--dir", folder]
     for path in (*SYSTEM, *SHARED, *SETTINGS):
         command += _shown(path)

@@ -200,6 +200,9 @@ class Zygote:
             if birth is not None:
                 with contextlib.suppress(OSError):
                     birth.sendall(b"E" + traceback.format_exc().encode()[-8000:])
+                    birth.shutdown(socket.SHUT_WR)
+                    birth.settimeout(1.0)
+                    birth.recv(1)
         finally:
             os._exit(code & 0xFF)
 

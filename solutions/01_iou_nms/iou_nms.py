@@ -12,17 +12,179 @@
 # ---
 
 # %% [markdown]
-# # Boxes, overlap, suppression, evaluation
+# # 1 Boxes, overlap, suppression, evaluation
+#
+# A detector hands you a list of boxes with scores. How good is it? Before anyone can answer, four things have to be
+# settled: what a box is, when two boxes mean the same object, what to do with a dozen boxes on one object, and how to
+# turn right and wrong boxes into one number. You write all four, in NumPy, on real photos with real mistakes, until
+# your own code gives the same twelve numbers as the reference implementation of COCO, digit for digit.
+#
+# **After this notebook you can**
+# - tell what object detection, semantic, instance and panoptic segmentation put out, and pick the one a problem
+#   needs;
+# - read and convert boxes in COCO's and PASCAL VOC's formats without being off by one;
+# - compute the overlap of boxes and masks, thousands at once, and survive empty and inverted ones;
+# - explain and implement non-maximum suppression, and say what its threshold trades;
+# - go from matches to a precision-recall curve, to average precision, to COCO's mAP, and say what that number hides.
+#
+# | | |
+# |---|---|
+# | You need | Python and NumPy: broadcasting, boolean masks, `argsort` |
+# | Lecture | Segmentation and object recognition: tasks and their outputs; data sets; IoU; non-maximum suppression; evaluation |
+# | Work | 4 hours; the bonus 1 more |
+# | Run | about 15 seconds and 0.9 GB of memory on two CPU cores |
+#
+# **Reading**
+# - Everingham et al., [The PASCAL visual object classes challenge](https://doi.org/10.1007/s11263-009-0275-4), IJCV
+#   2010, section 4 (matching, AP).
+# - Lin et al., [Microsoft COCO: common objects in context](https://arxiv.org/abs/1405.0312), ECCV 2014.
+# - Padilla et al., [A survey on performance metrics for object-detection
+#   algorithms](https://doi.org/10.1109/IWSSIP48289.2020.9145130), IWSSIP 2020: worked examples of every step below.
+# - Kirillov et al., [Panoptic segmentation](https://arxiv.org/abs/1801.00868), CVPR 2019.
+# - Bodla et al., [Soft-NMS](https://arxiv.org/abs/1704.04503), ICCV 2017: what is wrong with the threshold.
+#
+# **How to work.** Each task is one cell with `raise NotImplementedError()`. Replace that line, run the cell, run the
+# tests below it, look at the picture. Where a later section needs something from an earlier task it takes the
+# function of a library, so you can go on even if you are stuck. The library function that *is* the task is named in
+# the task, and not allowed in its solution.
 
 # %% tags=["setup"]
+import json
+
 import matplotlib.pyplot as plt
 import numpy as np
 
 from helpers import coco, datasets, plotting
 from helpers.seeds import seed_everything
 
+seed_everything(0)
+plotting.use_style()
+
 # %% [markdown]
-# ## Task: `xywh_to_xyxy`
+# The data: six photos that come with scikit-image, so nothing is downloaded. Boxes of coins, faces, eyes, wheels and
+# words were drawn by hand for this course; each coin has a mask too. The detections are those of five classical
+# detectors (a disc filter, Viola and Jones's cascades for faces and eyes, Hough circles for wheels, strokes for
+# words), each run over all six photos. Nobody cleaned them up. `data/README.md` tells the details.
+
+# %% tags=["nbval-check-output"]
+import torch
+from torchvision import ops
+
+ground_truth, detections = datasets.photos_coco()
+photos = {image["file_name"]: image["id"] for image in ground_truth["images"]}
+categories = {category["name"]: category["id"] for category in ground_truth["categories"]}
+
+
+def library(function, *arguments):
+    """Call a function of torchvision.ops with NumPy arrays in and out, to compare yours with."""
+    return function(*[torch.as_tensor(argument) for argument in arguments]).numpy()
+
+
+def choose(records: list[dict], photo: str, category: str) -> list[dict]:
+    """The records (annotations or detections) of one category in one photo."""
+    wanted = (photos[photo], categories[category])
+    return [record for record in records if (record["image_id"], record["category_id"]) == wanted]
+
+
+def corners(records: list[dict]) -> np.ndarray:
+    """Boxes as (N, 4) corners, converted by torchvision, so that no later section depends on your own functions."""
+    boxes = torch.tensor([record["bbox"] for record in records], dtype=torch.float64).reshape(-1, 4)
+    return ops.box_convert(boxes, "xywh", "xyxy").numpy()
+
+
+print(f"{'photo':12}{'size':>10}   " + "".join(f"{name:>12}" for name in categories) + "   objects / detections")
+for image in ground_truth["images"]:
+    counts = (
+        f"{len(choose(ground_truth['annotations'], image['file_name'], name))} /{len(choose(detections, image['file_name'], name)):4}"
+        for name in categories
+    )
+    size = f"{image['width']} x {image['height']}"
+    print(f"{image['file_name']:12}{size:>10}   " + "".join(f"{count:>12}" for count in counts))
+
+# %% [markdown]
+# ## 1 Four questions to one picture
+#
+# | task | asks | output for an H x W picture |
+# |---|---|---|
+# | object detection | which objects, where about? | a list of (box, class, score) |
+# | semantic segmentation | which class is each pixel? | one class map, H x W |
+# | instance segmentation | which pixels belong to each object? | a list of (mask, class, score); masks may overlap |
+# | panoptic segmentation | which class *and* which object is each pixel? | (class, number) for every pixel, exactly one each |
+#
+# *Things* can be counted (coins), *stuff* can not (cloth, sky, grass). Detection and instance segmentation know only
+# things; semantic segmentation treats both alike and therefore can not count; panoptic segmentation labels stuff with
+# a class and things with a class and a number.
+#
+# **Predict first:** two coins touch. Which of the four outputs still tells how many coins there are?
+#
+# <details><summary>Resolution</summary>
+#
+# All but the semantic one: there, two touching coins are one patch of the class "coin". Where objects do not touch
+# you can count connected patches, and that is all the luck there is.
+# </details>
+#
+# The figure shows the bottom row of the coins four times. Compare the second strip with the third (are the coins told
+# apart?) and the third with the fourth (is the cloth named?).
+
+# %%
+coins = datasets.photo("coins")
+coin_annotations = choose(ground_truth["annotations"], "coins", "coin")
+coin_boxes = corners(coin_annotations)
+coin_masks = np.stack([datasets.decode_mask(annotation, *coins.shape) for annotation in coin_annotations])
+
+strip = (slice(221, 296), slice(10, 384))
+in_strip = sorted(np.flatnonzero(coin_boxes[:, 1] > 226), key=lambda k: coin_boxes[k, 0])
+offset = np.array([10, 221, 10, 221])
+strip_boxes, strip_masks = coin_boxes[in_strip] - offset, coin_masks[in_strip][:, *strip]
+cloth = ~strip_masks.any(axis=0)
+
+figure, axes = plt.subplots(4, 1, figsize=(4.8, 4.8))
+names = ["object detection", "semantic segmentation", "instance segmentation", "panoptic segmentation"]
+for ax, name in zip(axes, names, strict=True):
+    plotting.show_image(ax, coins[strip])
+    ax.set_title(name, loc="left")
+plotting.show_boxes(axes[0], strip_boxes, labels=["coin"] * 6)
+plotting.show_masks(axes[1], np.stack([~cloth, cloth]), colors=[plotting.ORANGE, plotting.BLUE])
+plotting.show_masks(axes[2], strip_masks)
+plotting.show_masks(axes[3], np.concatenate([strip_masks, cloth[None]]), colors=[*plotting.CYCLE[:6], plotting.BLACK])
+for number, (x1, y1, x2, y2) in enumerate(strip_boxes, 1):
+    for ax, text in zip(axes[1:], ["coin", f"coin {number}", f"coin {number}"], strict=True):
+        plotting.write(ax, (x1 + x2) / 2, (y1 + y2) / 2, text)
+for ax in (axes[1], axes[3]):
+    plotting.write(ax, 96, 15, "cloth")
+plt.show()
+
+# %% [markdown]
+# ## 2 What a box is
+#
+# Two formats share the world, and mixing them up costs everybody an afternoon once.
+#
+# - **COCO** (JSON): `bbox` is `[x, y, width, height]`, real numbers; x and y are the top-left corner. One file for
+#   the whole set: a list of images, a list of annotations that point to images by id, a list of categories.
+# - **PASCAL VOC** (XML, one file a picture): `xmin, ymin, xmax, ymax`, whole numbers that name the first and the last
+#   *pixel inside*, and the count starts at 1.
+#
+# In this course a box is **(x1, y1, x2, y2) in continuous coordinates**: the picture is a sheet from (0, 0) to (W,
+# H), pixel (column c, row r) covers [c, c+1] x [r, r+1], and a box that holds exactly this pixel is (c, r, c+1, r+1).
+# Its width is x2 - x1, without a "+1". The +1 of old code belongs to coordinates that name pixels: from the first to
+# the last pixel inside there are xmax - xmin + 1. From VOC to ours: subtract 1 from xmin and ymin (the count starts
+# at 1), leave xmax and ymax (subtract 1 for the count, add 1 for the pixel's far side).
+#
+# Here is the same wheel of the motorcycle in both formats. Check the rule on it.
+
+# %% tags=["nbval-check-output"]
+wheel = choose(ground_truth["annotations"], "motorcycle", "wheel")[0]
+print("COCO:  ", json.dumps({key: wheel[key] for key in ("id", "image_id", "category_id", "bbox", "area", "iscrowd")}))
+x1, y1, x2, y2 = corners([wheel])[0].astype(int)
+print("PASCAL:", f"<xmin>{x1 + 1}</xmin><ymin>{y1 + 1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>")
+print("ours:  ", [int(value) for value in (x1, y1, x2, y2)])
+
+# %% [markdown]
+# ### Tasks: `xywh_to_xyxy` and `xyxy_to_xywh`
+#
+# $$x_2 = x + w,\qquad y_2 = y + h \qquad\text{and back}\qquad w = x_2 - x_1,\qquad h = y_2 - y_1 .$$
+#
+# Work on all N boxes at once; do not change the array that comes in. Not allowed: `torchvision.ops.box_convert`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "xywh_to_xyxy", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -103,8 +265,37 @@ from grading import plain
 plain.score("iou_nms", "xyxy_to_xywh", globals())
 ### END HIDDEN TESTS
 
+
 # %% [markdown]
-# ## Task: `box_area`
+# The top strip shows your corners of the words on the page: each box should hug its word. The bottom strip shows the
+# same numbers when someone forgets to convert: width and height are taken for a corner. Remember that picture:
+# crossed and inverted boxes are the sign of the wrong format.
+
+# %%
+words = [a for a in choose(ground_truth["annotations"], "page", "word") if not a["iscrowd"]]
+xywh = np.array([word["bbox"] for word in words], dtype=float)
+converted = xywh_to_xyxy(xywh)
+print("back and forth gives the same boxes:", np.allclose(xyxy_to_xywh(converted), xywh))
+
+page = datasets.photo("page")[5:69]
+figure, axes = plt.subplots(2, 1, figsize=(5.6, 2.6))
+for ax, boxes, title in zip(
+    axes, (converted, xywh), ("x, y, w, h converted", "x, y, w, h taken for corners"), strict=True
+):
+    plotting.show_image(ax, page)
+    ax.set_title(title, loc="left")
+    plotting.show_boxes(ax, boxes - [0, 5, 0, 5], color=plotting.RED, style="-" if boxes is converted else "--")
+    ax.set(xlim=(0, 384), ylim=(64, 0))
+plt.show()
+
+# %% [markdown]
+# ### Task: `box_area`
+#
+# $$A = \max(0, x_2 - x_1)\cdot\max(0, y_2 - y_1)$$
+#
+# Detectors do put out inverted boxes, above all early in training. Let us agree that they are empty. Mind the box
+# that is inverted both ways. Not allowed: `torchvision.ops.box_area` (which gives inverted boxes a negative area, or,
+# twice inverted, a positive one).
 
 
 # %% nbgrader={"grade": false, "grade_id": "box_area", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -150,8 +341,59 @@ from grading import plain
 plain.score("iou_nms", "box_area", globals())
 ### END HIDDEN TESTS
 
+
 # %% [markdown]
-# ## Task: `box_iou`
+# COCO reports small (area below $32^2$ pixels), medium (up to $96^2$) and large objects apart (by the area of the
+# mask, where there is one). The figure places every annotated object on that scale, by the area of its box: your
+# `box_area` as dots, torchvision's as rings. Every dot should sit in its ring.
+
+# %%
+objects = [annotation for annotation in ground_truth["annotations"] if not annotation["iscrowd"]]
+boxes_of = {name: corners([o for o in objects if o["category_id"] == k]) for name, k in categories.items()}
+areas = {name: box_area(boxes) for name, boxes in boxes_of.items()}
+
+figure, ax = plt.subplots(figsize=(5.6, 2.2))
+for row, (name, boxes) in enumerate(boxes_of.items()):
+    ax.plot(
+        library(ops.box_area, boxes),
+        np.full(len(boxes), row),
+        "o",
+        markersize=9,
+        markerfacecolor="none",
+        color=plotting.BLACK,
+    )
+    ax.plot(areas[name], np.full(len(boxes), row), "o", markersize=4, color=plotting.RED)
+for limit in (32**2, 96**2):
+    ax.axvline(limit, linestyle="--", color=plotting.BLUE, linewidth=1)
+for x, text in zip((400, 3000, 17000), ("small", "medium", "large"), strict=True):
+    ax.text(x, -0.75, text, color=plotting.BLUE, ha="center")
+ax.set(xscale="log", xlabel="area of the box (square pixels)", ylim=(4.6, -1), xlim=(100, 45000))
+ax.set_yticks(range(len(categories)), categories)
+plt.show()
+
+# %% [markdown]
+# ## 3 Overlap
+#
+# When do two boxes mean the same object? The intersection alone favours large boxes, a distance of centres ignores
+# size. Intersection over union, also called Jaccard index, does neither, and is 1 only for equal boxes:
+#
+# $$\mathrm{IoU}(A, B) = \frac{|A\cap B|}{|A\cup B|} = \frac{I}{|A| + |B| - I},\qquad
+# I = \max\bigl(0, \min(x_2^A, x_2^B) - \max(x_1^A, x_1^B)\bigr)\cdot\max\bigl(0, \min(y_2^A, y_2^B) - \max(y_1^A, y_1^B)\bigr)$$
+#
+# **Predict first:** a box is compared with a copy of itself, (a) moved right by half its width, (b) moved right and
+# down by a tenth of its sides. Write down both IoUs before you go on.
+#
+# <details><summary>Resolution</summary>
+#
+# (a) 1/3: half the box is shared, but the union has grown to one and a half. (b) 0.81 / 1.19 = 0.68: a slip that you
+# hardly see. An IoU of 0.5, the usual threshold, is a rather tolerant one; 0.9 is strict.
+# </details>
+#
+# ### Task: `box_iou`
+#
+# N boxes against M boxes gives an N x M table. No loop is needed: `boxes1[:, None, :]` has shape (N, 1, 4),
+# `boxes2[None, :, :]` has (1, M, 4), and every operation between them has (N, M, 4). Where the union is empty the IoU
+# is 0, not nan. Not allowed: `torchvision.ops.box_iou`, `pycocotools.mask.iou`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "box_iou", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -212,8 +454,71 @@ from grading import plain
 plain.score("iou_nms", "box_iou", globals())
 ### END HIDDEN TESTS
 
+
 # %% [markdown]
-# ## Task: `mask_iou`
+# The same slip costs a small object more. The curves move a box of an eye, a coin and a wheel to the right, pixel by
+# pixel, and show the IoU with where it was: lines are yours, dots are torchvision's. How many pixels may a detector
+# miss the eye by before the match is lost at IoU 0.5, how many for the wheel?
+
+# %%
+examples = {
+    "eye": corners(choose(ground_truth["annotations"], "astronaut", "eye"))[0],
+    "coin": coin_boxes[0],
+    "wheel": corners([wheel])[0],
+}
+shifts = np.arange(0, 41, 2)
+moved = {name: box + shifts[:, None] * np.array([1, 0, 1, 0]) for name, box in examples.items()}
+curves = {
+    f"{name}, {box[2] - box[0]:.0f} px wide": (shifts, box_iou(box[None], moved[name])[0])
+    for name, box in examples.items()
+}
+
+figure, ax = plt.subplots(figsize=(5.6, 2.8))
+plotting.plot_curves(ax, curves, "moved to the right by (pixels)", "IoU")
+for name, box in examples.items():
+    ax.plot(shifts, library(ops.box_iou, box[None], moved[name])[0], "o", markersize=3, color=plotting.BLACK)
+ax.axhline(0.5, color=plotting.BLACK, linewidth=0.8)
+ax.text(40, 0.51, "usual threshold", ha="right", va="bottom")
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+plt.show()
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "question_small_objects", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# ### Question: small objects
+#
+# An annotator and a detector both see the eye, 25 x 19 pixels, and the wheel, 160 x 167 pixels, but their boxes
+# differ by a shift of 4 pixels to the right and 3 pixels down. (a) Compute both IoUs (by hand or with your function).
+# (b) What does this mean for AP averaged over the thresholds 0.5, 0.55, ..., 0.95 on small and on large objects? (c)
+# The annotators themselves are good to about 2 pixels. What follows for how an AP of small objects at threshold 0.9
+# should be read?
+#
+# === BEGIN MARK SCHEME ===
+# 1 point (a): eye 21*16 / (2*475 - 336) = 0.547; wheel 156*164 / (2*26720 - 25584) = 0.918 (each half a point; accept rounding).
+# 1 point (b): the eye is a true positive at 0.5 only and counts in 1 of 10 thresholds, the wheel at all up to 0.9 (9 of 10),
+#   though both detectors are equally good in pixels; so AP small is lower than AP large also for an equally precise detector.
+# 1 point (c): an error of the annotators alone pushes the IoU of small objects below 0.9, so no detector can reach a high
+#   figure there: it measures the annotation as much as the detector; compare with a second annotator.
+# Common wrong answers: union without subtracting the intersection (0.35); "small objects have fewer features, so the detector
+# is worse" (true elsewhere, not asked); IoU is scale invariant, "so size does not matter" (it is, under scaling of the error too).
+# === END MARK SCHEME ===
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "answer_small_objects", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
+# (a) The eye shares 21 x 16 = 336 of 2 * 475 - 336 = 614 pixels: IoU 0.547. The wheel shares 156 x 164 = 25584 of 2 *
+# 26720 - 25584 = 27856: IoU 0.918.
+#
+# (b) The same slip makes the eye a match at threshold 0.5 only, and the wheel a match at every threshold up to 0.9.
+# In the average over ten thresholds the eye earns a tenth of what a perfect box would, the wheel nine tenths. IoU
+# does not change when picture and error are scaled together, but errors in pixels do not grow with the object, so AP
+# of small objects is lower even for a detector that is equally precise everywhere.
+#
+# (c) A true box moved by 2 pixels in both directions has IoU (23 * 17) / (2 * 475 - 391) = 0.70 with the annotation.
+# At 0.9 a detector that is right would fail because the annotator was not. The figure then measures agreement with
+# the annotator's hand; one would compare it with the agreement between two annotators, not with 1.
+
+# %% [markdown]
+# ### Task: `mask_iou`
+#
+# The same ratio for masks: count pixels in the intersection, count pixels in the union. With the masks as rows of
+# zeros and ones of length HW, all intersections at once are one matrix product. Not allowed: `pycocotools.mask.iou`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "mask_iou", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -266,8 +571,59 @@ from grading import plain
 plain.score("iou_nms", "mask_iou", globals())
 ### END HIDDEN TESTS
 
+
 # %% [markdown]
-# ## Task: `nms`
+# What does a box not see? Below, three coins (orange outline: annotated mask) and what a plain threshold on
+# brightness takes for the coin (blue tint, with holes). The boxes around both agree well. The masks do not, and only
+# the mask IoU notices. Your values should equal those of pycocotools.
+
+# %%
+chosen = [in_strip[k] for k in (0, 2, 4)]
+bright = [coin_masks[k] & (coins > 0.45) for k in chosen]
+bright_boxes = np.array([[c.min(), r.min(), c.max() + 1, r.max() + 1] for r, c in map(np.nonzero, bright)], dtype=float)
+yours = np.diag(mask_iou(coin_masks[chosen], np.stack(bright)))
+
+from pycocotools import mask as rle
+
+
+def encode(masks: np.ndarray) -> list[dict]:
+    """Masks in run-length encoding, as pycocotools wants them."""
+    return [rle.encode(np.asfortranarray(mask.astype(np.uint8))) for mask in masks]
+
+
+reference = np.diag(rle.iou(encode(coin_masks[chosen]), encode(bright), [0] * len(chosen)))
+boxes_agree = np.diag(library(ops.box_iou, coin_boxes[chosen], bright_boxes))
+print("yours:      ", np.round(yours, 4))
+print("pycocotools:", np.round(reference, 4))
+figure, axes = plt.subplots(1, 3, figsize=(5.6, 2.2))
+for ax, k, mask, box_value, mask_value in zip(axes, chosen, bright, boxes_agree, yours, strict=True):
+    x1, y1, x2, y2 = coin_boxes[k].astype(int)
+    view = (slice(y1 - 3, y2 + 3), slice(x1 - 3, x2 + 3))
+    plotting.show_image(ax, coins[view], f"box IoU {box_value:.2f}\nmask IoU {mask_value:.2f}")
+    plotting.show_masks(ax, mask[view][None], colors=[plotting.SKY])
+    plotting.show_masks(ax, coin_masks[k][view][None], colors=[plotting.ORANGE], alpha=0)
+plt.show()
+
+# %% [markdown]
+# ## 4 One object, a dozen boxes
+#
+# A detector looks everywhere, at every scale, and answers wherever it feels sure enough: next to a good position
+# there is another good one. Non-maximum suppression keeps the best and drops its neighbours:
+#
+# 1. Sort the boxes by falling score.
+# 2. Take the first, keep it; drop every remaining box whose IoU with it is **greater than** the threshold.
+# 3. Repeat with what is left, until nothing is.
+#
+# A dropped box is gone: it can not drop others. The order is by score; IoU decides only who is a neighbour.
+#
+# **Predict first:** the disc detector gives 149 boxes on the photo with its 24 coins. How many does NMS keep at a
+# threshold of 0.1, of 0.5, of 0.9?
+#
+# ### Task: `nms`
+#
+# A loop over the kept boxes is fine; one over all pairs is not needed, as you have `box_iou`. Ties in the score: the
+# lower index first (`np.argsort(..., kind="stable")`). Not allowed: `torchvision.ops.nms`,
+# `torchvision.ops.batched_nms`, `cv2.dnn.NMSBoxes`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "nms", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -328,8 +684,9 @@ assert np.array_equal(received, [0]), (
     f"Expected [0], received {np.asarray(received).tolist()}. Of equal scores the lower index comes first."
 )
 received = nms(np.zeros((0, 4)), np.zeros(0), 0.5)
-assert np.shape(received) == (0,) and np.asarray(received).dtype.kind == "i", (
-    f"No boxes: expected an empty integer array, received {received!r}. np.array([]) holds floats, which can not index."
+assert np.shape(received) == (0,), f"No boxes: expected an empty array of shape (0,), received {received!r}."
+assert np.asarray(received).dtype.kind == "i", (
+    f"No boxes: expected integers, received {np.asarray(received).dtype}. np.array([]) holds floats, which can not index."
 )
 print("nms: the visible tests pass")
 ### BEGIN HIDDEN TESTS
@@ -338,8 +695,102 @@ from grading import plain
 plain.score("iou_nms", "nms", globals())
 ### END HIDDEN TESTS
 
+
 # %% [markdown]
-# ## Task: `batched_nms`
+# Left, all 149 candidates; in the middle what your function keeps at 0.5; right what torchvision keeps.
+
+# %%
+coin_detections = choose(detections, "coins", "coin")
+candidates = corners(coin_detections)
+candidate_scores = np.array([detection["score"] for detection in coin_detections])
+
+
+def library_nms(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """torchvision's NMS with NumPy arrays in and out."""
+    return ops.nms(torch.from_numpy(boxes), torch.from_numpy(scores), iou_threshold).numpy()
+
+
+# %%
+kept = nms(candidates, candidate_scores, 0.5)
+reference = library_nms(candidates, candidate_scores, 0.5)
+titles = [f"{len(candidates)} candidates", f"yours: {len(kept)}", f"torchvision: {len(reference)}"]
+axes = plotting.side_by_side([coins] * 3, titles, height=2)
+for ax, boxes in zip(axes, (candidates, candidates[kept], candidates[reference]), strict=True):
+    plotting.show_boxes(ax, boxes, width=1)
+plt.show()
+print("the same boxes in the same order:", np.array_equal(kept, reference))
+
+# %% [markdown]
+# Now move the threshold yourself. (The slider needs a running kernel; the figure after it shows four of its
+# positions.)
+
+
+# %%
+def draw_kept(ax: plt.Axes, iou_threshold: float) -> None:
+    """Draw what your NMS keeps at this threshold."""
+    kept = nms(candidates, candidate_scores, iou_threshold)
+    plotting.show_image(ax, coins, f"IoU > {iou_threshold:.2f} suppresses: {len(kept)} boxes kept")
+    plotting.show_boxes(ax, candidates[kept], width=1)
+
+
+plotting.slider(draw_kept, "threshold", 0.05, 0.95, 0.05, figsize=(4.4, 3.7))
+
+# %%
+thresholds = (0.1, 0.5, 0.7, 0.9)
+results = [library_nms(candidates, candidate_scores, threshold) for threshold in thresholds]
+titles = [f"threshold {t}: {len(kept)} kept" for t, kept in zip(thresholds, results, strict=True)]
+figure, axes = plt.subplots(2, 2, figsize=(5, 4.3))
+for ax, kept, title in zip(axes.flat, results, titles, strict=True):
+    plotting.show_image(ax, coins, title)
+    plotting.show_boxes(ax, candidates[kept], width=1)
+plt.show()
+
+# %% [markdown]
+# <details><summary>Resolution of the prediction</summary>
+#
+# 24 at 0.1 and at 0.5, 145 at 0.9. A *high* threshold keeps more, because only near copies are dropped. On this photo
+# anything up to 0.5 is perfect, for the only reason that no two coins overlap. Let two coins lie half on each other,
+# and a threshold of 0.1 deletes one of them, however high its score. NMS can not tell "two boxes on one coin" from
+# "two coins in one place".
+# </details>
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "question_nms_rule", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# ### Question: what is wrong with this sentence?
+#
+# A slide says: "NMS removes boxes whose IoU is at most 0.7" and "it keeps the box with the highest IoU". Correct both
+# halves. What would an algorithm do to the coins that took the sentence at its word? And which errors follow from a
+# threshold that is too low, which from one that is too high?
+#
+# === BEGIN MARK SCHEME ===
+# 1 point: removed is what has IoU GREATER than the threshold with a kept box; boxes with less are other objects and stay. Taken at its
+#   word the rule removes all the other coins (IoU 0) and keeps the near copies.
+# 1 point: kept is the box of the highest SCORE; before the truth is known there is no IoU of one box, only of pairs of boxes. (Accept: the
+#   IoU with the ground truth is unknown at test time.)
+# 1 point: too low: true neighbours that overlap are deleted (missed objects, recall falls); too high: duplicates survive (false positives,
+#   precision falls).
+# Common wrong answers: mixing up the score threshold with the IoU threshold; "the highest IoU with the ground truth";
+# "0.7 is too high" without saying for what; too low and too high exchanged.
+# === END MARK SCHEME ===
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "answer_nms_rule", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
+# The comparison is turned round. NMS removes a box if its IoU with an already kept box is *greater* than the
+# threshold, because then both probably show the same object. Boxes with a smaller IoU are kept: they are something
+# else. Taken at its word, the sentence would remove every other coin of the photo, whose IoU with the first is 0, and
+# keep the near copies of the first.
+#
+# Kept is the box with the highest *score*, not IoU. IoU belongs to a pair of boxes; a single box has none, unless
+# with the ground truth, which nobody knows when the detector runs.
+#
+# With too low a threshold real neighbours that overlap suppress each other: objects are missed, recall falls. With
+# too high a threshold duplicates survive: each is a false positive, precision falls.
+
+# %% [markdown]
+# ### Task: `batched_nms`
+#
+# A face may lie on a coin: different classes may share a place, so NMS runs in each class by itself. A popular trick
+# moves the boxes of class k by k times the largest coordinate, so that classes can not meet, and runs NMS once. It
+# fails for negative coordinates (and rounds large ones); do better. The result is one list over all classes, by
+# falling score. Not allowed: `torchvision.ops.batched_nms`, `torchvision.ops.nms`, `cv2.dnn.NMSBoxesBatched`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "batched_nms", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -384,9 +835,8 @@ assert np.array_equal(received, [2, 1, 3]), (
     "Boxes may lie at negative coordinates, labels may be negative: an offset of label * (largest coordinate) fails here."
 )
 received = batched_nms(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=int), 0.5)
-assert np.shape(received) == (0,) and np.asarray(received).dtype.kind == "i", (
-    f"No boxes: expected an empty integer array, received {received!r}."
-)
+assert np.shape(received) == (0,), f"No boxes: expected an empty array of shape (0,), received {received!r}."
+assert np.asarray(received).dtype.kind == "i", f"No boxes: expected integers, received {np.asarray(received).dtype}."
 print("batched_nms: the visible tests pass")
 ### BEGIN HIDDEN TESTS
 from grading import plain
@@ -394,8 +844,63 @@ from grading import plain
 plain.score("iou_nms", "batched_nms", globals())
 ### END HIDDEN TESTS
 
+
 # %% [markdown]
-# ## Task: `match_detections`
+# The cascade finds faces on the coins, rightly so: they are portraits (our ground truth counts living faces only, so
+# they will be false alarms later). With one NMS over both classes, face boxes suppress coin boxes (left). With yours,
+# class by class, all the coins stay (middle), as with torchvision's `batched_nms` (right). Coins are solid,
+# faces dashed.
+
+# %%
+face_detections = choose(detections, "coins", "face")
+both = corners(coin_detections + face_detections)
+both_scores = np.array([detection["score"] for detection in coin_detections + face_detections])
+both_labels = np.array([detection["category_id"] for detection in coin_detections + face_detections])
+
+
+def library_batched_nms(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """torchvision's batched_nms; it is right here, where no coordinate is negative."""
+    return library(lambda *tensors: ops.batched_nms(*tensors, iou_threshold), boxes, scores, labels)
+
+
+# %%
+kept = {
+    "one NMS for all": library_nms(both, both_scores, 0.3),
+    "yours": batched_nms(both, both_scores, both_labels, 0.3),
+    "torchvision": library_batched_nms(both, both_scores, both_labels, 0.3),
+}
+titles = [
+    f"{name}: {(both_labels[index] == 1).sum()} coins, {(both_labels[index] == 2).sum()} faces"
+    for name, index in kept.items()
+]
+axes = plotting.side_by_side([coins] * 3, titles, height=2)
+for ax, index in zip(axes, kept.values(), strict=True):
+    ax.title.set_fontsize(8)
+    for label, color, style in ((1, plotting.ORANGE, "-"), (2, plotting.SKY, "--")):
+        plotting.show_boxes(ax, both[index[both_labels[index] == label]], color=color, style=style, width=1.2)
+plt.show()
+
+# %% [markdown]
+# ## 5 Which detections are right?
+#
+# Each detection is compared with the ground truths of its class in its picture, best score first. COCO's rule: a
+# detection takes, among the ground truths that are **still free**, the one of highest IoU, if that is at least the
+# threshold. Then it is a true positive and the ground truth is taken; else it is a false positive. A second good box
+# on one coin is therefore a false positive, which is why NMS matters.
+#
+# PASCAL VOC's rule differs in a detail: a detection looks only at its overall best ground truth, and is a false
+# positive if that one is taken, even if another free one fits well. With the table of IoUs
+#
+# | | truth 0 | truth 1 |
+# |---|---|---|
+# | detection 0, score 0.9 | 0.80 | 0.60 |
+# | detection 1, score 0.8 | 0.70 | 0.55 |
+#
+# and threshold 0.5, COCO counts two true positives and PASCAL one. In crowds of similar objects this matters.
+#
+# ### Task: `match_detections`
+#
+# The rows of the table already come by falling score. Not allowed: `COCOeval`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "match_detections", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -450,8 +955,56 @@ from grading import plain
 plain.score("iou_nms", "match_detections", globals())
 ### END HIDDEN TESTS
 
+
 # %% [markdown]
-# ## Task: `precision_recall`
+# The words that the stroke detector finds on the page, matched by your function. Solid: true positives. Dashed: false
+# positives. Dotted: ground truths nobody found. The two pictures differ only in the threshold: the same boxes are
+# mostly right at 0.5 and mostly wrong at 0.9. A missed word and a false alarm then lie on the same place. The number
+# in brackets is what pycocotools counts.
+
+# %%
+word_detections = sorted(choose(detections, "page", "word"), key=lambda record: -record["score"])
+found, wanted = corners(word_detections), corners(words)
+word_iou = library(ops.box_iou, found, wanted)
+normal_words = {
+    **ground_truth,
+    "images": [image for image in ground_truth["images"] if image["file_name"] == "page"],
+    "annotations": words,
+}
+
+# %%
+matches = {threshold: match_detections(word_iou, threshold) for threshold in (0.5, 0.9)}
+figure, axes = plt.subplots(2, 1, figsize=(5.2, 4.3))
+for ax, (threshold, match) in zip(axes, matches.items(), strict=True):
+    expected = coco.pycocotools_ranking(normal_words, word_detections, categories["word"], threshold)[0].sum()
+    title = f"IoU >= {threshold}: {(match >= 0).sum()} of {len(wanted)} words found (pycocotools: {expected}), {(match < 0).sum()} false alarms"
+    plotting.show_image(ax, datasets.photo("page"), title)
+    ax.set_ylim(142, 5)
+    missed = np.setdiff1d(np.arange(len(wanted)), match)
+    plotting.show_boxes(ax, wanted[missed], color=plotting.BLACK, style=":", width=2)
+    plotting.show_boxes(ax, found[match < 0], color=plotting.RED, style="--", width=1)
+    plotting.show_boxes(ax, found[match >= 0], color=plotting.BLUE)
+plt.show()
+
+# %% [markdown]
+# Are those false alarms in the paragraph fair? They are words; only nobody annotated them one by one. COCO has a word
+# for it: the paragraph is a **crowd** region. A detection that fits no normal ground truth but lies inside a crowd is
+# *ignored*: neither right nor wrong. As a crowd is much larger than a word, the overlap there is intersection / area
+# of the detection. You meet the rule again in the bonus; the curves below already use it.
+#
+# ## 6 From matches to a curve
+#
+# Rank the detections of a class over **all** pictures by score. After the first k of them, TP(k) were right:
+#
+# $$\mathrm{precision}(k) = \frac{\mathrm{TP}(k)}{k},\qquad \mathrm{recall}(k) = \frac{\mathrm{TP}(k)}{\text{number of ground truths}} .$$
+#
+# Precision asks "how much of what I say is true?", recall "how much of what is true do I say?". Recall never falls;
+# precision zigzags.
+#
+# ### Task: `precision_recall`
+#
+# Not allowed: `sklearn.metrics.precision_recall_curve` (it would not even do: it runs backwards, merges equal scores
+# and appends a point at recall 0).
 
 
 # %% nbgrader={"grade": false, "grade_id": "precision_recall", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -480,7 +1033,7 @@ def precision_recall(is_true_positive: np.ndarray, num_ground_truth: int) -> tup
 # %% nbgrader={"grade": true, "grade_id": "test_precision_recall", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 flags = np.array([True, False, True, False, False])
 precision, recall = precision_recall(flags, 4)
-assert np.shape(precision) == (5,) and np.shape(recall) == (5,), (
+assert (np.shape(precision), np.shape(recall)) == ((5,), (5,)), (
     f"Expected two arrays of shape (5,), one entry a detection; received {np.shape(precision)} and {np.shape(recall)}. "
     "Add no end point."
 )
@@ -497,7 +1050,7 @@ assert np.allclose(recall, expected), (
 precision, recall = precision_recall(np.array([False, False]), 0)
 assert np.array_equal(recall, [0, 0]), f"Nothing to find: expected recall [0, 0], received {recall}. Beware of 0 / 0."
 precision, recall = precision_recall(np.zeros(0, dtype=bool), 3)
-assert np.shape(precision) == (0,) and np.shape(recall) == (0,), "No detections: two arrays of shape (0,)."
+assert (np.shape(precision), np.shape(recall)) == ((0,), (0,)), "No detections: two arrays of shape (0,)."
 print("precision_recall: the visible tests pass")
 ### BEGIN HIDDEN TESTS
 from grading import plain
@@ -505,8 +1058,54 @@ from grading import plain
 plain.score("iou_nms", "precision_recall", globals())
 ### END HIDDEN TESTS
 
+
 # %% [markdown]
-# ## Task: `average_precision`
+# Three rankings. Words: the best score belongs to a false alarm, so the curve starts at 0; it zigzags and ends at
+# recall 0.75, as three words are never found. Coins before NMS: duplicates push the precision down, although every
+# coin is found. Coins after NMS: almost perfect; the steep end are false alarms in the other photos. Dots mark what
+# pycocotools counts after every tenth detection; they should lie on your lines.
+
+# %%
+after_nms = []
+for image in ground_truth["images"]:
+    of_image = [detection for detection in detections if detection["image_id"] == image["id"]]
+    scores = np.array([detection["score"] for detection in of_image])
+    labels = np.array([detection["category_id"] for detection in of_image])
+    after_nms += [of_image[k] for k in library_batched_nms(corners(of_image), scores, labels, 0.5)]
+
+rankings = {
+    "words": coco.pycocotools_ranking(ground_truth, detections, categories["word"]),
+    "coins, all boxes": coco.pycocotools_ranking(ground_truth, detections, categories["coin"]),
+    "coins after NMS": coco.pycocotools_ranking(ground_truth, after_nms, categories["coin"]),
+}
+
+# %%
+curves = {name: precision_recall(*ranking)[::-1] for name, ranking in rankings.items()}
+figure, ax = plt.subplots(figsize=(5.6, 3))
+plotting.plot_curves(ax, curves, "recall", "precision")
+for flags, number in rankings.values():
+    for k in range(9, len(flags), 10):
+        ax.plot(flags[: k + 1].sum() / number, flags[: k + 1].mean(), "o", markersize=3, color=plotting.BLACK)
+ax.set(xlim=(0, 1.02), ylim=(0, 1.05))
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+plt.show()
+
+# %% [markdown]
+# ## 7 From a curve to a number
+#
+# Average precision is the mean precision over evenly spaced recall levels. The zigzag is ironed out first: at level r
+# count the best precision that is reached at recall r *or more* (whoever wants that much recall can have this
+# precision):
+#
+# $$\mathrm{AP} = \frac{1}{P}\sum_{r\in\{0,\,\frac{1}{P-1},\,\dots,\,1\}} \max_{k:\ \mathrm{recall}(k)\,\ge\,r} \mathrm{precision}(k),\qquad\text{0 where no such k exists.}$$
+#
+# COCO takes P = 101 levels, PASCAL VOC took P = 11 until 2009 and the exact area under the ironed curve afterwards.
+# So "AP" without a year says little.
+#
+# ### Task: `average_precision`
+#
+# Compare recall and level as plain floats, without a tolerance. Not allowed:
+# `sklearn.metrics.average_precision_score`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "average_precision", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -562,8 +1161,143 @@ from grading import plain
 plain.score("iou_nms", "average_precision", globals())
 ### END HIDDEN TESTS
 
+
 # %% [markdown]
-# ## Bonus: `coco_map`
+# The words' zigzag (thin), the ironed curve at 101 levels by pycocotools (dots) and the average precision. In the
+# table the same curve under three rules.
+
+# %%
+flags, number = rankings["words"]
+hits = np.cumsum(flags)
+word_precision, word_recall = hits / np.arange(1, len(flags) + 1), hits / number
+reference = coco.pycocotools_precision(ground_truth, detections)[0, :, categories["word"] - 1]
+
+# %% tags=["nbval-check-output"]
+ap = average_precision(word_precision, word_recall)
+print(f"AP of the words, yours:                {ap:.4f}")
+print(f"AP of the words, pycocotools:          {reference.mean():.4f}")
+print(f"11 levels (PASCAL VOC 2007):           {average_precision(word_precision, word_recall, points=11):.4f}")
+print(f"area under the zigzag, not ironed:     {np.sum(np.diff(word_recall, prepend=0) * word_precision):.4f}")
+
+# %%
+ap = average_precision(word_precision, word_recall)
+figure, ax = plt.subplots(figsize=(4.6, 2.8))
+plotting.plot_curves(ax, {"words": (word_recall, word_precision)}, "recall", "precision", f"AP = {ap:.3f}")
+ax.plot(np.linspace(0, 1, 101), reference, "o", markersize=2.5, color=plotting.RED)
+ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05))
+plt.show()
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "question_scores", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# ### Question: what AP does not see
+#
+# A colleague replaces every score s of her detector by $s^{10}$ and finds that AP has not changed at all. (a) Why?
+# (b) She then drops all detections with a score below 0.5, "to get rid of the false alarms". Can AP rise by that? Can
+# it fall? (c) Name one thing that a user of the detector needs and that AP does not measure.
+#
+# === BEGIN MARK SCHEME ===
+# 1 point (a): only the order of the scores enters (matching and ranking); a strictly rising function keeps the order.
+# 1 point (b): AP can not rise: cutting the tail of the ranking removes points of the curve, and each maximum is over fewer points. It falls if
+#   there were true positives in the tail (recall levels become 0); it stays if there were none.
+# 1 point (c): any of: a threshold to work at and the precision there; calibrated scores (0.9 should mean 90 %); balance of recall and precision for
+#   the application; speed; quality of boxes beyond the IoU threshold; which classes fail behind the mean.
+# Common wrong answers: "fewer false positives, so precision and AP rise" (the curve before the cut is unchanged); "AP changes, as the scores are smaller".
+# === END MARK SCHEME ===
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "answer_scores", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
+# (a) Scores are used to sort, nothing else: for the order of matching and for the ranking. A strictly rising function
+# such as $s^{10}$ on [0, 1] keeps the order, so every match, the curve and AP stay as they were.
+#
+# (b) It can not rise. Cutting at a score removes the end of the ranking; the curve before the cut stays, and at each
+# recall level the maximum is taken over fewer points. If there were true positives behind the cut, the highest recall
+# levels are no longer reached and AP falls. If there were only false positives, nothing changes. So submissions to
+# COCO keep everything, up to 100 boxes a picture, and figures in papers that were drawn at 0.5 do not show what was
+# evaluated.
+#
+# (c) For example a working point: the user must set a threshold and wants to know precision and recall there, and
+# whether a score of 0.9 means 90 %. AP is blind to any recalibration of the scores.
+
+# %% [markdown]
+# ## 8 Your code against the reference
+#
+# COCO's headline figure AP, or mAP, is a mean over ten IoU thresholds 0.5, 0.55, ..., 0.95 and over all categories.
+# Around it stand eleven others: AP at 0.5 and 0.75, AP by size, and AR, the highest recall with 1, 10 or 100 boxes a
+# picture and category, averaged in the same way.
+#
+# Now everything together: `helpers.coco.evaluate` sorts, groups and averages, and calls *your* `xywh_to_xyxy`,
+# `box_iou`, `match_detections`, `precision_recall` and `average_precision`. Beside it pycocotools, which shares not a
+# line with it.
+#
+# **Predict first:** NMS removes duplicates, so it raises AP. Does it raise the recall with 100 boxes (AR 100), too?
+
+# %%
+own = {
+    "xywh_to_xyxy": xywh_to_xyxy,
+    "box_iou": box_iou,
+    "match_detections": match_detections,
+    "precision_recall": precision_recall,
+    "average_precision": average_precision,
+}
+
+
+def compare(title: str, truth: dict, found: list[dict]) -> None:
+    """Print the twelve numbers, yours beside those of pycocotools, and insist that they agree."""
+    yours, reference = coco.evaluate(truth, found, **own), coco.pycocotools_summary(truth, found)
+    print(f"{title}: {len(found)} boxes", *coco.table({"yours": yours, "pycocotools": reference}), sep="\n", end="\n\n")
+    assert np.allclose(yours, reference, atol=1e-6, rtol=0), "The two columns should agree to six digits."
+
+
+compare("six photos, all boxes", ground_truth, detections)
+compare("six photos, after NMS at 0.5", ground_truth, after_nms)
+try:
+    folder = datasets.fetch("coco_eval")
+    truth = json.loads((folder / "instances_val2014_100.json").read_text())
+    found = json.loads((folder / "instances_val2014_fakebbox100_results.json").read_text())
+    compare("COCO val2014, 100 images", truth, found)
+except datasets.DataError as error:
+    print(error)
+
+# %% [markdown]
+# If the last lines show a sentence instead of a third table, the real COCO subset is not on your machine. With it,
+# this very cell prints COCO's official figures for its test file: AP .505, .697 at IoU 0.5, .573 at 0.75; .586, .519,
+# .501 for small, medium, large; AR .387, .594, .595; .640, .566, .564.
+#
+# <details><summary>Resolution of the prediction</summary>
+#
+# AP rises from 0.307 to 0.333, but AR 100 falls from 0.567 to 0.482, and with it AP of large objects. NMS believes
+# the scores: it drops the better placed box if a worse placed one has the higher score. For wheels, where the votes
+# of the Hough transform say little about the fit, the well-fitting box often goes. Suppression can only lose boxes;
+# it helps recall only where duplicates had crowded other objects out of the boxes that count. AR 10 shows that: it
+# rises from 0.251 to 0.295.
+# </details>
+#
+# What does the mean hide? The figure shows AP after NMS for each category over the IoU threshold (pycocotools). Coins
+# stay up to 0.85: the disc filter fits them tightly. Faces and eyes are found, but the cascades' windows follow
+# another idea of where a face ends than our annotations do, and drop out early. Words are either placed well or not
+# found at all. The mean, 0.333, tells none of this.
+
+# %%
+precision = coco.pycocotools_precision(ground_truth, after_nms).mean(axis=1)
+figure, ax = plt.subplots(figsize=(4.6, 3))
+for (name, number), marker in zip(categories.items(), "os^Dv", strict=True):
+    ax.plot(coco.IOU_THRESHOLDS, precision[:, number - 1], marker + "-", label=name, markersize=5)
+ax.set(xlabel="IoU threshold of a match", ylabel="AP after NMS", ylim=(-0.03, 1.05))
+ax.legend(title="category", loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
+
+# %% [markdown]
+# ## 9 Bonus: `coco_map`
+#
+# A notebook without the bonus is worth full marks. Write the whole evaluation yourself: from COCO's dicts to mAP,
+# without help from `helpers.coco`. What the earlier tasks leave open:
+#
+# - categories without a normal (non-crowd) annotation are left out of the mean; a category without detections counts
+#   as 0;
+# - at most the 100 best detections of each image and category count;
+# - crowds: a detection that finds no free normal ground truth, but lies inside a crowd region (intersection / area of
+#   the *detection* at least the threshold), is taken out of the ranking; a crowd may take any number of detections,
+#   and does not count as an object to be found.
+#
+# Your earlier functions may be used. Not allowed: `COCOeval`, `helpers.coco.evaluate`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "coco_map", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -593,7 +1327,7 @@ def coco_map(ground_truth: dict, detections: list[dict], iou_thresholds: np.ndar
             groups.setdefault((record["image_id"], record["category_id"]), []).append(record)
         return groups
 
-    def corners(records: list[dict]) -> np.ndarray:
+    def as_corners(records: list[dict]) -> np.ndarray:
         return xywh_to_xyxy(np.array([record["bbox"] for record in records], dtype=float).reshape(-1, 4))
 
     def share_inside(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
@@ -611,9 +1345,9 @@ def coco_map(ground_truth: dict, detections: list[dict], iou_thresholds: np.ndar
             truths = all_truths.get((image["id"], category["id"]), [])
             found = all_found.get((image["id"], category["id"]), [])
             found = sorted(found, key=lambda record: -record["score"])[:100]
-            normal = corners([truth for truth in truths if not truth["iscrowd"]])
-            crowd = corners([truth for truth in truths if truth["iscrowd"]])
-            boxes = corners(found)
+            normal = as_corners([truth for truth in truths if not truth["iscrowd"]])
+            crowd = as_corners([truth for truth in truths if truth["iscrowd"]])
+            boxes = as_corners(found)
             iou, inside_crowd = box_iou(boxes, normal), share_inside(boxes, crowd)
             num_objects += len(normal)
             scores.extend(record["score"] for record in found)
@@ -630,7 +1364,7 @@ def coco_map(ground_truth: dict, detections: list[dict], iou_thresholds: np.ndar
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "test_coco_map", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} tags=["bonus"]
+# %% nbgrader={"grade": true, "grade_id": "test_coco_map", "locked": true, "points": 0, "schema_version": 3, "solution": false, "task": false} extra_credit=4
 truth = {
     "images": [{"id": 1}, {"id": 2}],
     "categories": [{"id": 1}, {"id": 2}, {"id": 3}],
@@ -669,3 +1403,31 @@ from grading import plain
 
 plain.score("iou_nms", "coco_map", globals())
 ### END HIDDEN TESTS
+
+
+# %% [markdown]
+# Your figure, and pycocotools's, on the six photos:
+
+# %% tags=["nbval-check-output"]
+for title, found in (("all boxes", detections), ("after NMS", after_nms)):
+    mine = coco_map(ground_truth, found, coco.IOU_THRESHOLDS)
+    print(f"{title}: mAP yours {mine:.6f}, pycocotools {coco.pycocotools_summary(ground_truth, found)[0]:.6f}")
+
+# %% [markdown]
+# ## What to take away
+#
+# - Detection lists boxes, semantic segmentation labels pixels, instance segmentation cuts out objects, panoptic
+#   segmentation does both for every pixel at once.
+# - Know your box: COCO's x, y, w, h, VOC's pixel numbers from 1, or corners in continuous coordinates; the "+1"
+#   belongs to pixel numbers only.
+# - IoU is blind to size and strict with small objects; define it for empty boxes before they come.
+# - NMS keeps the highest score and drops what overlaps it by *more* than the threshold. It trusts scores, and it can
+#   not tell duplicates from neighbours.
+# - A match needs an order (score), a rule (COCO's or PASCAL's) and a threshold. AP ranks; it never sees the scores
+#   themselves.
+# - mAP is a mean of means. Look at the curve, at the classes, at the sizes and at the pictures before you believe in
+#   a difference in its third digit.
+#
+# **Where it goes on.** Notebook 02 finds objects with templates and uses your NMS; 03 and 04 train detectors and
+# judge them with this evaluation; panoptic quality, the measure for the fourth strip of the first figure, is the
+# bonus of 04.

@@ -1,0 +1,42 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from grading.course import Course, Notebook
+
+MINI = Path(__file__).parent / "mini_course"
+
+
+@pytest.fixture
+def mini(tmp_path, monkeypatch) -> Notebook:
+    """A copy of the small course, not built yet; `Course()` finds it."""
+    root = tmp_path / "course"
+    shutil.copytree(MINI, root)
+    monkeypatch.setenv("LFI_COURSE", str(root))
+    (notebook,) = Course().select(None)
+    return notebook
+
+
+@pytest.fixture(scope="session")
+def built_course(tmp_path_factory) -> Path:
+    """The small course, built once; tests copy it."""
+    from grading.build import build
+
+    root = tmp_path_factory.mktemp("built") / "course"
+    shutil.copytree(MINI, root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LFI_COURSE", str(root))
+        (notebook,) = Course().select(None)
+        build(notebook)
+    return root
+
+
+@pytest.fixture
+def built(built_course, tmp_path, monkeypatch) -> Notebook:
+    """A copy of the small course with its generated notebooks; `Course()` finds it."""
+    root = tmp_path / "course"
+    shutil.copytree(built_course, root)
+    monkeypatch.setenv("LFI_COURSE", str(root))
+    (notebook,) = Course().select(None)
+    return notebook

@@ -1,0 +1,104 @@
+"""The audit of the checks, on the small course and on the real notebooks."""
+
+import json
+
+import pytest
+
+from grading import audit
+from grading.course import Course, tasks
+from grading.student import local
+from grading.suite import Suite, fraction
+
+
+def by_name(rows):
+    return {row.answer.name: row for row in rows}
+
+
+def test_mutants_and_variants_are_told_apart(mini):
+    rows, _ = audit.audit(mini)
+    assert all(row.sound for row in rows)
+    found = by_name(rows)
+    assert found["doubles_in_place"].failed == ("test_the_argument_is_left_alone",)
+    assert found["doubles_in_place"].fraction == 0.75
+    assert found["with_a_loop"].fraction == 1
+
+
+def test_a_check_that_is_too_weak_shows_as_an_accepted_mutant(mini):
+    text = mini.checks.read_text()
+    mini.checks.write_text(text.replace("assert np.array_equal", "np.array_equal"))
+    rows, _ = audit.audit(mini)
+    assert not by_name(rows)["doubles_in_place"].sound
+    assert audit.as_json({mini: (rows, [])})["00_mini"]["accepted_mutants"] == ["double/doubles_in_place"]
+    assert audit.summary(rows).startswith("1 of 4 wrong answers accepted, 0 of 3")
+
+
+def test_a_check_that_is_too_strict_shows_as_a_refused_variant(mini):
+    text = mini.mutants.read_text()
+    mini.mutants.write_text(text.replace("return 0.5 * x", "return 0.5001 * x"))
+    rows, _ = audit.audit(mini)
+    assert audit.as_json({mini: (rows, [])})["00_mini"]["refused_variants"] == ["halve/by_product"]
+
+
+def test_faults_are_named(mini):
+    text = mini.mutants.read_text()
+    mini.mutants.write_text(text.replace('@variant("halve")', '@variant("third")').replace("at_once", "with_a_loop"))
+    mini.checks.write_text(mini.checks.read_text().replace('task("quadruple")', 'task("fourfold")'))
+    _, faults = audit.audit(mini)
+    for fault in (
+        "fourfold: there are checks but no such task",
+        "quadruple: no check",
+        "third: there is an answer 'by_product' but no such task",
+        "quadruple: the name 'with_a_loop' is used twice",
+        "halve: 1 mutants, at least 6 are needed",
+    ):
+        assert fault in faults
+
+
+def test_a_failing_solution_is_a_fault(mini):
+    mini.source.write_text(mini.source.read_text().replace("x + x", "x + x + 1"))
+    _, faults = audit.audit(mini)
+    assert any("our own solution fails 'every element is doubled'" in fault for fault in faults)
+
+
+def test_hints_belong_to_the_checks_that_fail(mini):
+    hints = audit.hints(mini)
+    assert hints["double"][("test_the_argument_is_left_alone",)] == ["The array that was passed in has changed."]
+    kept = list((mini.course.work / "hints").iterdir())
+    assert len(kept) == 1
+    assert audit.hints(mini) == hints
+    mini.mutants.write_text(mini.mutants.read_text().replace("has changed", "is not as before"))
+    assert (
+        audit.hints(mini)["double"][("test_the_argument_is_left_alone",)]
+        != hints["double"][("test_the_argument_is_left_alone",)]
+    )
+
+
+@pytest.mark.parametrize("notebook", Course().all(), ids=lambda notebook: notebook.name)
+def test_constant_answers_earn_little(notebook):
+    """Someone who returns the same for every input, or the input itself, must not collect points."""
+    suite = Suite(notebook.checks)
+    import numpy as np
+
+    lazy = {
+        "zero": lambda *a, **k: 0.0,
+        "nothing": lambda *a, **k: None,
+        "empty": lambda *a, **k: np.zeros(0),
+        "first": lambda first=None, *a, **k: first,
+        "zeros": lambda first=None, *a, **k: np.zeros(np.shape(first)) if isinstance(first, np.ndarray) else 0,
+    }
+    for task in tasks(notebook.read_source()):
+        for name, function in lazy.items():
+            share = fraction(suite.run(task, local({task: function})))
+            assert share <= 0.25, f"{task}: returning '{name}' earns {share:.0%}"
+
+
+@pytest.mark.parametrize("notebook", Course().all(), ids=lambda notebook: notebook.name)
+def test_every_task_names_its_forbidden_shortcuts(notebook):
+    suite = Suite(notebook.checks)
+    assert set(suite.forbidden) <= set(suite.tasks)
+    assert all("." in name for names in suite.forbidden.values() for name in names)
+
+
+def test_json_is_json(mini):
+    rows, faults = audit.audit(mini)
+    assert json.loads(json.dumps(audit.as_json({mini: (rows, faults)})))["00_mini"]["faults"] == faults

@@ -1,0 +1,254 @@
+"""lfi grade on the small course: scores, feedback, resuming, and the stock nbgrader commands on the result."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from grading.course import CHECKOUT, UserError, grade_id
+from grading.grade import Run
+from grading.gradebook import GradingFolder
+
+BIN = Path(sys.executable).parent
+
+
+def hand_in(notebook, folder, student, **sources):
+    """Write a submission: our solution, with some cells replaced."""
+    nb = nbformat.read(notebook.solution, as_version=4)
+    for cell in nb.cells:
+        if grade_id(cell) in sources:
+            cell.source = sources[grade_id(cell)]
+    path = folder / student / notebook.assignment / notebook.release.name
+    path.parent.mkdir(parents=True)
+    nbformat.write(nb, path)
+    return path
+
+
+FORGED = """
+print("4.0")
+class Yes:
+    def __eq__(self, other): return True
+    def __array__(self, *args, **kwargs): return np.ones(3)
+def double(x): return Yes()
+"""
+CLASS = {
+    "right": {},
+    "in place": {"double": "def double(x):\n    x *= 2\n    return x"},
+    "warns": {"double": "import sys\ndef double(x):\n    print('careful', file=sys.stderr)\n    return 2 * x"},
+    "dies": {"double": "def double(x):\n    import os\n    os._exit(1)"},
+    "forges": {"double": FORGED, "test_double": "4.0"},
+    "syntax": {"double": "def double(x:\n    return"},
+    "absent": {"double": "def duoble(x):\n    return 2 * x"},
+    "blames": {"double": "def double(x):\n    return 3 * x"},
+    "html": {"answer_why": "<script>alert(1)</script> [go](javascript:alert) Because it **grows**: $x<y$."},
+}
+
+
+@pytest.fixture(scope="session")
+def graded(built_course, tmp_path_factory):
+    """A graded class: the run and its rows of scores.csv by (student, task)."""
+    from grading.course import Course
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LFI_COURSE", str(built_course))
+        (notebook,) = Course().select(None)
+        submitted = tmp_path_factory.mktemp("submitted")
+        for student, sources in CLASS.items():
+            hand_in(notebook, submitted, student, **sources)
+        hand_in(notebook, submitted, "untouched").write_bytes(notebook.release.read_bytes())
+        hand_in(notebook, submitted, "broken").write_text('{"cells": [')
+        run = Run(GradingFolder(submitted, tmp_path_factory.mktemp("output")), [notebook])
+        assert run.grade(lambda *args: None)
+        with run.write_scores().open() as file:
+            rows = {(row["student"], row["task"]): row for row in csv.DictReader(file)}
+    return run, rows
+
+
+def feedback(run, student):
+    (path,) = (run.folder.output / "feedback" / student).rglob("*.html")
+    return path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("student", "task", "score", "status"),
+    [
+        ("right", "double", "4", "passed"),
+        ("right", "quadruple", "2", "passed"),
+        ("right", "halve", "3", "passed"),
+        ("right", "answer_why", "", "needs grading"),
+        ("in place", "double", "3", "partial"),
+        ("warns", "double", "4", "passed"),
+        ("dies", "double", "0", "stopped"),
+        ("dies", "halve", "3", "passed"),
+        ("forges", "double", "1", "partial"),
+        ("forges", "halve", "3", "passed"),
+        ("syntax", "double", "0", "failed"),
+        ("syntax", "halve", "3", "passed"),
+        ("absent", "double", "0", "failed"),
+        ("blames", "quadruple", "0", "failed"),
+        ("untouched", "double", "0", "not started"),
+        ("untouched", "answer_why", "0", "not answered"),
+        ("broken", "double", "0", "unreadable"),
+    ],
+)
+def test_scores(graded, student, task, score, status):
+    row = graded[1][student, task]
+    assert (row["score"], row["status"]) == (score, status)
+
+
+def test_a_bonus_counts_beyond_the_full_marks(graded):
+    rows = graded[1]
+    assert rows["right", "halve"]["max_score"] == "0"
+    with graded[0].folder.gradebook() as gradebook:
+        submission = gradebook.find_submission("00_mini", "right")
+        assert (submission.score, submission.max_score) == (9, 8)
+
+
+def test_feedback_tells_what_holds_and_hints(graded):
+    page = feedback(graded[0], "in place")
+    assert "✗ not so: the argument is left alone" in page
+    assert "✓ every element is doubled" in page
+    assert "Hint: The array that was passed in has changed." in page
+
+
+def test_feedback_shows_the_visible_test_and_what_it_said(graded):
+    page = feedback(graded[0], "blames")
+    assert "Expected [2, 4], received [3. 6.]" in page
+    assert "Your code calls your `double`, which does not pass its own checks: mend that first." in page
+
+
+def test_feedback_of_a_broken_file_says_what_to_do(graded):
+    assert "Open it in Jupyter, save it again and hand in the new file." in feedback(graded[0], "broken")
+
+
+@pytest.mark.parametrize("student", [*CLASS, "untouched", "broken"])
+def test_feedback_tells_nothing_that_is_hidden(graded, student):
+    page = feedback(graded[0], student)
+    for private in ("HIDDEN", "grading import plain", "MARK SCHEME", "speaks of growth", "default_rng", str(CHECKOUT)):
+        assert private not in page
+    assert "<script>alert(1)" not in page
+    assert 'href="javascript:' not in page
+
+
+def test_what_a_student_writes_is_shown_as_it_was_meant(graded):
+    page = feedback(graded[0], "html")
+    assert "Because it <strong>grows</strong>: $x&lt;y$." in page
+
+
+def test_incidents_are_sentences(graded):
+    found = {incident.student: incident.sentence for incident in graded[0].incidents}
+    assert set(found) == {"broken"}
+    assert found["broken"].startswith("The file is not a whole Jupyter notebook")
+
+
+def test_the_report_shows_the_class(graded):
+    from grading.report import class_table, write_report
+
+    run, _ = graded
+    pages = write_report(run)
+    text = pages.page.read_text()
+    assert "The array that was passed in has changed." in text
+    assert "http" not in text.replace("http://www.w3.org", "")
+    assert pages.picture.stat().st_size > 5000
+    assert class_table(run).row_count == len(CLASS) + 2
+
+
+def test_what_is_graded_is_not_graded_again_until_it_changes(built, tmp_path):
+    submitted = tmp_path / "in"
+    path = hand_in(built, submitted, "a")
+    hand_in(built, submitted, "b")
+    folder = GradingFolder(submitted, tmp_path / "out")
+
+    def grade():
+        fresh = []
+        assert Run(folder, [built]).grade(lambda nb, student, was_fresh: fresh.append((student, was_fresh)))
+        return fresh
+
+    assert grade() == [("a", True), ("b", True)]
+    assert grade() == [("a", False), ("b", False)]
+    path.write_text(path.read_text().replace("x + x", "3 * x"))
+    assert grade() == [("a", True), ("b", False)]
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(built, tmp_path):
+    submitted = tmp_path / "in"
+    for student in "ab":
+        hand_in(built, submitted, student)
+    folder = GradingFolder(submitted, tmp_path / "out")
+
+    def stop(nb, student, fresh):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Run(folder, [built]).grade(stop)
+    fresh = []
+    assert Run(folder, [built]).grade(lambda nb, student, was_fresh: fresh.append(was_fresh))
+    assert fresh == [False, True]
+
+
+def test_a_manual_score_survives_a_regrade(built, tmp_path):
+    submitted = tmp_path / "in"
+    hand_in(built, submitted, "a")
+    folder = GradingFolder(submitted, tmp_path / "out")
+    run = Run(folder, [built])
+    run.grade(lambda *args: None)
+    with folder.gradebook() as gradebook:
+        grade = gradebook.find_grade("answer_why", "mini", "00_mini", "a")
+        grade.manual_score, grade.needs_manual_grade = 1.5, False
+        gradebook.db.commit()
+    again = Run(folder, [built], force=True)
+    again.grade(lambda *args: None)
+    (row,) = (row for row in again.scores() if row.task == "answer_why")
+    assert (row.score, row.status) == (1.5, "graded")
+
+
+@pytest.mark.parametrize(
+    "make", [lambda p: None, lambda p: p.mkdir(), lambda p: (p / "a" / "99_other").mkdir(parents=True)]
+)
+def test_a_folder_without_submissions_is_refused(built, tmp_path, make):
+    make(tmp_path / "in")
+    with pytest.raises(UserError, match=r"There is no folder|holds no submission"):
+        Run(GradingFolder(tmp_path / "in", tmp_path / "out"), [built])
+
+
+def test_stock_nbgrader_commands_work_on_our_course(built):
+    """`nbgrader autograde`, `generate_feedback` and `export`, run by hand in grading/."""
+    hand_in(built, built.course.work / "submitted", "mutant", **CLASS["in place"])
+    env = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+
+    def nbgrader(*words):
+        done = subprocess.run(
+            [BIN / "nbgrader", *words], cwd=CHECKOUT / "grading", env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+    nbgrader("generate_assignment", "00_mini", "--force")
+    nbgrader("autograde", "00_mini")
+    nbgrader("generate_feedback", "00_mini")
+    nbgrader("export", "--to", str(built.course.work / "grades.csv"))
+    (row,) = csv.DictReader((built.course.work / "grades.csv").open())
+    assert (row["student_id"], float(row["score"]), float(row["max_score"])) == ("mutant", 8.0, 8.0)
+    (page,) = (built.course.work / "feedback").rglob("*.html")
+    assert "Hint: The array that was passed in has changed." in page.read_text()
+
+
+def test_the_same_notebook_grades_under_nbgraders_own_settings(built, tmp_path):
+    """Without our pipeline the hidden region runs the same checks, and partial credit is the same."""
+    from grading.bench import _plain
+
+    submitted = tmp_path / "in"
+    hand_in(built, submitted, "mutant", **CLASS["in place"])
+    hand_in(built, submitted, "right")
+    _plain(built, submitted, tmp_path / "plain")
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{tmp_path / 'plain' / 'gradebook.db'}") as gradebook:
+        scores = {
+            student: gradebook.find_grade("test_double", "mini", "00_mini", student).auto_score
+            for student in ("mutant", "right")
+        }
+    assert scores == {"mutant": 3, "right": 4}
