@@ -346,6 +346,7 @@ class KernelProcess:
             said = b""
             while data == b"E" and (part := birth.recv(4096)):
                 said += part
+            said = said or f"it ended with code {self._poll(1.0)}".encode()
             raise ConnectionError(f"the kernel did not start: {said.decode(errors='replace')}")
 
     def fileno(self) -> int:

@@ -52,12 +52,16 @@ def prctl(option: int, argument: int | ctypes.c_void_p = 0, third: int | ctypes.
     _checked(_libc.prctl(*values), f"prctl {option}")
 
 
-def drop_capabilities() -> None:
-    """Give up every capability of this thread, and the chance to get one back by running a program."""
+def forbid_capabilities() -> None:
+    """No program that this thread or its children run can give them a capability."""
     with open("/proc/sys/kernel/cap_last_cap") as file:
         last = int(file.read())
     for capability in range(last + 1):
         prctl(PR_CAPBSET_DROP, capability)
+
+
+def drop_capabilities() -> None:
+    """Give up every capability of this thread."""
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header = ctypes.create_string_buffer(struct.pack("Ii", 0x20080522, 0))
     nothing = ctypes.create_string_buffer(struct.pack("6I", 0, 0, 0, 0, 0, 0))

@@ -1,7 +1,7 @@
 """A filter on system calls: what a notebook never needs and an attack on the machine's kernel often does.
 
 It is a deny-list in front of the namespaces, not the wall itself. Denied are: tracing other processes, mounts, new
-namespaces, kernel modules, eBPF, io_uring, key rings, clocks, and every kind of socket but Unix and internet ones (AF_VSOCK
+namespaces, kernel modules, eBPF, io_uring, key rings, clocks, and unusual sockets (AF_VSOCK
 would reach the host of a virtual machine, because network namespaces do not hold it).
 """
 
@@ -17,6 +17,7 @@ from grading.sandbox.linux import CLONE_NEWUTS, PR_SET_SECCOMP, prctl
 
 NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
 FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
+NETLINK, ROUTE = 16, 0  # how libraries list the network's interfaces
 
 # name: number on x86_64, number on aarch64 (None: the call does not exist there)
 DENIED = {
@@ -41,7 +42,7 @@ ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 ALLOW, KILL, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
-NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+NUMBER, ARCHITECTURE, FIRST_ARGUMENT, THIRD_ARGUMENT = 0, 4, 16, 32  # offsets in struct seccomp_data
 
 
 def program(machine: str) -> bytes:
@@ -72,10 +73,13 @@ def program(machine: str) -> bytes:
     add(ANY_BIT, NAMESPACES, 0, 1)
     add(RETURN, REFUSE | errno.EPERM)
     add(RETURN, ALLOW)
-    add(EQUAL, SOCKET[column], 0, 5)
+    add(EQUAL, SOCKET[column], 0, len(FAMILIES) + 5)
     add(LOAD, FIRST_ARGUMENT)
     for index, family in enumerate(FAMILIES):
-        add(EQUAL, family, len(FAMILIES) - index, 0)
+        add(EQUAL, family, len(FAMILIES) + 3 - index, 0)
+    add(EQUAL, NETLINK, 0, 2)
+    add(LOAD, THIRD_ARGUMENT)
+    add(EQUAL, ROUTE, 1, 0)
     add(RETURN, REFUSE | errno.EAFNOSUPPORT)
     add(RETURN, ALLOW)
     return b"".join(struct.pack("HBBI", *instruction) for instruction in code)

@@ -23,7 +23,7 @@ SYSTEM = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/bin", "/
 SHARED = ("/usr/share/fonts", "/usr/share/zoneinfo", "/usr/share/locale", "/usr/local/lib", "/usr/local/bin")
 SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/fonts", "/etc/localtime", "/etc/alternatives")
 DEVICES = ("null", "zero", "full", "random", "urandom")
-CAPABILITIES = ("SYS_ADMIN", "SETPCAP", "SETUID", "SETGID", "SYS_RESOURCE", "SYS_PTRACE", "KILL")
+CAPABILITIES = ("SYS_ADMIN", "SETPCAP", "SETUID", "SETGID", "SYS_RESOURCE", "SYS_PTRACE", "NET_ADMIN", "KILL", "CHOWN")
 
 
 def python_folders() -> list[Path]:
@@ -80,11 +80,15 @@ def bwrap_arguments(spool: Path, several_ids: bool) -> list[str]:
     for link, number in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         command += ["--symlink", f"/proc/self/fd{number}", f"/dev/{link}"]
     command += ["--tmpfs", "/dev/shm"]
+    folders = python_folders()
+    visible = [*SYSTEM, *SHARED, *SETTINGS, *map(str, folders), f"{COURSE}/grading/sandbox"]
+    for folder in sorted({str(parent) for path in visible for parent in Path(path).parents if parent != Path("/")}):
+        if not os.path.islink(folder):
+            command += ["--perms", "0755", "--dir", folder]
     for folder in ("/tmp", HOME, JOB):
-        command += ["--dir", folder]
+        command += ["--perms", "0755", "--dir", folder]
     for path in (*SYSTEM, *SHARED, *SETTINGS):
         command += _shown(path)
-    folders = python_folders()
     for folder in folders:
         command += ["--ro-bind", str(folder), str(folder)]
     command += _course()
