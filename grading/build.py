@@ -213,6 +213,7 @@ def _helper_imports(source: str) -> set[str]:
 
 
 def outputs_digest(nb: NotebookNode) -> str:
+    """Hash of a notebook's outputs, by which an edit by hand is found."""
     outputs = [cell.get("outputs") for cell in nb.cells]
     return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
@@ -230,6 +231,7 @@ def write(nb: NotebookNode, path: Path) -> bool:
 
 
 def to_text(nb: NotebookNode) -> str:
+    """The notebook as its file holds it."""
     return nbformat.writes(nb) + "\n"
 
 

@@ -34,6 +34,7 @@ def main() -> None:
 
 
 def progress(unit: str) -> Progress:
+    """A progress bar on stderr that counts `unit`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
     return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=errors)
 
@@ -106,7 +107,9 @@ def _audit_table(notebook: Notebook, rows: list) -> Table:
     for row in sorted(rows, key=lambda row: (order.index(row.answer.task), not row.answer.is_mutant)):
         kind = "mutant" if row.answer.is_mutant else "variant"
         verdict = ("rejected" if row.failed else "ACCEPTED") if kind == "mutant" else f"{row.fraction:.0%}"
-        names = "".join(name.removeprefix("test_").replace("_", " ") for name in row.failed[:1])
+        names = (
+            "".join(outcome.sentence for outcome in row.outcomes if outcome.name == row.failed[0]) if row.failed else ""
+        )
         names += f" (and {len(row.failed) - 1} more)" if len(row.failed) > 1 else ""
         task = row.answer.task if row.answer.task != previous else ""
         if task and previous:
@@ -230,7 +233,7 @@ def data(download: Annotated[bool, typer.Option("--download", help="Fetch what i
             for entry in datasets.available():
                 datasets.fetch(entry.name, download=True)
         for entry in datasets.available():
-            table.add_row(entry.name, str(entry.where or "not on this machine"), entry.size, entry.licence)
+            table.add_row(entry.name, str(entry.where or "not on this machine"), f"{entry.size / 1e6:.1f} MB", entry.licence)
     except datasets.DataError as error:
         raise UserError(str(error)) from None
     console.print(table)

@@ -122,10 +122,12 @@ class Course:
 
 
 def nbgrader_metadata(cell: NotebookNode) -> dict:
+    """What nbgrader knows of a cell; empty for an ordinary one."""
     return cell.metadata.get("nbgrader", {})
 
 
 def grade_id(cell: NotebookNode) -> str | None:
+    """The name under which nbgrader knows a cell."""
     return nbgrader_metadata(cell).get("grade_id")
 
 
@@ -147,6 +149,7 @@ def is_answer(cell: NotebookNode) -> bool:
 
 
 def has_tag(cell: NotebookNode, tag: str) -> bool:
+    """Whether a cell has a tag."""
     return tag in cell.metadata.get("tags", [])
 
 

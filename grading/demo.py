@@ -12,38 +12,13 @@ from nbformat import NotebookNode
 from grading.audit import Answer, read_answers
 from grading.course import Notebook, UserError, grade_id, is_answer, is_solution
 
-NAMES = [
-    "ada",
-    "bruno",
-    "carla",
-    "deniz",
-    "elif",
-    "farid",
-    "greta",
-    "hugo",
-    "ines",
-    "jonas",
-    "katja",
-    "leon",
-    "mira",
-    "noah",
-    "olga",
-    "pavel",
-    "quynh",
-    "rosa",
-    "samir",
-    "tilda",
-    "umut",
-    "vera",
-    "wanda",
-    "xaver",
-    "yusuf",
-    "zoe",
-]
+NAMES = """ada bruno carla deniz elif farid greta hugo ines jonas katja leon mira noah olga pavel quynh rosa samir tilda
+umut vera wanda xaver yusuf zoe""".split()  # fmt: skip # noqa: SIM905
 WRONG_ANSWER = "I am not sure, but I think that it is right as it stands."
 
 
 def student_names(count: int) -> list[str]:
+    """As many names as asked for, numbered when they repeat."""
     return [NAMES[i] if i < len(NAMES) else f"{NAMES[i % len(NAMES)]}{i // len(NAMES) + 1}" for i in range(count)]
 
 

@@ -15,7 +15,7 @@ from bleach import ALLOWED_TAGS, clean
 from nbclient.exceptions import DeadKernelError
 from nbclient.util import run_sync
 from nbconvert.exporters import NotebookExporter
-from nbconvert.filters.markdown_mistune import markdown2html_mistune
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
@@ -44,20 +44,25 @@ from grading.course import (
 from grading.kernels import SocketKernelManager
 from grading.student import StudentKilled
 from grading.suite import Suite
-from grading.verdict import Verdict, blame, judge, lost
+from grading.verdict import Verdict, blame, judge, lost, wrap
+
+HARMLESS = ALLOWED_TAGS | set("p pre h1 h2 h3 h4 h5 h6 hr br div span table thead tbody tr th td del sup sub".split())  # noqa: SIM905, E501
 
 
 @cache
 def suite_of(notebook: Notebook) -> Suite:
+    """A notebook's checks, collected once a process."""
     return Suite(notebook.checks)
 
 
 @cache
 def hints_of(notebook: Notebook) -> dict:
+    """A notebook's hints by failed checks, read once a process."""
     return audit.hints(notebook)
 
 
 def notebook_of(resources: dict) -> Notebook:
+    """The notebook that nbgrader is working on."""
     (notebook,) = Course().select([resources["nbgrader"]["assignment"]])
     return notebook
 
@@ -182,7 +187,7 @@ def _visible_report(cell: NotebookNode) -> str:
     for output in cell.outputs:
         if output.output_type == "error" and output.ename != "NotImplementedError":
             message = ANSI.sub("", f"{output.ename}: {output.evalue}")[:2000]
-            return f"\nThe visible test says: {message}\n"
+            return f"\n  The visible test says:\n{wrap(message)}\n"
     return ""
 
 
@@ -205,44 +210,16 @@ class SaveExtraCredit(NbGraderPreprocessor):
 class MakeInert(NbGraderPreprocessor):
     """Makes what a student wrote harmless in the browser of whoever reads it, in formgrader and in the feedback."""
 
-    tags = sorted(
-        {
-            *ALLOWED_TAGS,
-            *[
-                "p",
-                "pre",
-                "h1",
-                "h2",
-                "h3",
-                "h4",
-                "h5",
-                "h6",
-                "hr",
-                "br",
-                "div",
-                "span",
-                "table",
-                "thead",
-                "tbody",
-                "tr",
-                "th",
-                "td",
-                "del",
-                "sup",
-                "sub",
-            ],
-        }
-    )
-
     def preprocess(self, nb: NotebookNode, resources: dict):
-        self.outputs = SanitizeHTML(tags=self.tags, sanitized_output_types={"text/html"})
+        self.outputs = SanitizeHTML(tags=list(HARMLESS), sanitized_output_types={"text/html"})
         return super().preprocess(nb, resources)
 
     def preprocess_cell(self, cell: NotebookNode, resources: dict, index: int):
         if cell.cell_type == "code":
             cell.outputs = self.outputs.sanitize_code_outputs(cell.outputs)
         elif (is_answer(cell) and compute_checksum(cell) != cell.metadata.nbgrader.checksum) or is_extra(cell):
-            cell.source = clean(markdown2html_mistune(cell.source), tags=self.tags)
+            page = MarkdownWithMath(renderer=IPythonRenderer(escape=True)).render(cell.source)
+            cell.source = clean(page, tags=HARMLESS)
         return cell, resources
 
 
@@ -260,4 +237,5 @@ class HideHidden(NbGraderPreprocessor):
 
 
 def read_graded(path: Path) -> NotebookNode:
+    """An autograded notebook; `metadata.lfi` holds its verdicts and incidents."""
     return nbformat.read(path, as_version=4)

@@ -5,8 +5,8 @@ standard library and NumPy, and torch where the notebook has imported it. Nothin
 every reply with the limits below and compares values on its own side.
 
 A message is one frame: a JSON tree plus raw buffers. Plain data are None, bool, int, float, complex, str, bytes, list,
-tuple, dict, NumPy arrays and scalars and torch tensors of numeric dtypes. Anything else stays where it is and crosses as
-a handle, a number with a type's name.
+tuple, dict, NumPy arrays and scalars and torch tensors of numeric dtypes. Anything else stays where it is and crosses
+as a handle, a number with a type's name.
 """
 
 import contextlib
@@ -42,10 +42,12 @@ class Refused:
 
 
 def raw_bytes(array):
+    """An array's bytes in C order."""
     return array.reshape(-1).view(np.uint8).data if array.size else b""
 
 
 def no_handle(value):
+    """Refuse a value that is not plain data."""
     raise WireError("a %s is not plain data" % type(value).__name__)
 
 

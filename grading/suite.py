@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from _pytest.config import _prepareconfig
 
+from grading.course import UserError
 from grading.student import Student, StudentError, StudentStopped
+
+SPELLING = {"iou": "IoU", "nms": "NMS", "ap": "AP", "map": "mAP", "coco": "COCO", "numpy": "NumPy", "nan": "NaN"}
 
 
 @dataclass
@@ -23,7 +26,9 @@ class Check:
 
     @property
     def sentence(self) -> str:
-        return self.name.removeprefix("test_").replace("_", " ")
+        """The check's name as students read it."""
+        words = self.name.removeprefix("test_").split("_")
+        return " ".join(SPELLING.get(word, word) for word in words)
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,16 @@ class _Plugin:
 
     student: Student | None = None
 
+    def __init__(self):
+        self.errors: list[str] = []
+
     def pytest_configure(self, config: pytest.Config) -> None:
         config.addinivalue_line("markers", "task(name): the task that a check belongs to")
         config.addinivalue_line("markers", "weight(w): share of the task's points, 1 unless told")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.errors.append(report.longreprtext)
 
     @pytest.fixture(name="student")
     def student_fixture(self) -> Student:
@@ -83,6 +95,8 @@ class Suite:
         self._config.hook.pytest_sessionstart(session=session)
         self.tasks: dict[str, list[Check]] = {}
         items = session.perform_collect()
+        if self._plugin.errors or not items:
+            raise UserError(f"The checks in {path} cannot be used.\n" + "\n".join(self._plugin.errors))
         for item in items:
             self._add(item)
         self.forbidden: dict[str, list[str]] = getattr(items[0].module, "FORBIDDEN", {})
@@ -90,7 +104,7 @@ class Suite:
     def _add(self, item: pytest.Item) -> None:
         marker = item.get_closest_marker("task")
         if marker is None:
-            raise ValueError(f"the check {item.nodeid} has no marker `task`")
+            raise UserError(f"The check {item.nodeid} has no marker `task`.")
         weight = item.get_closest_marker("weight")
         checks = self.tasks.setdefault(marker.args[0], [])
         name = item.originalname
@@ -121,7 +135,7 @@ class Suite:
                 raise
             except StudentError as error:
                 return error.sentence
-            except Exception:
+            except (Exception, pytest.fail.Exception):
                 return "not so"
             finally:
                 setup.teardown_exact(None)

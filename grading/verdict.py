@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
 from grading.course import Task
 from grading.student import NOT_IMPLEMENTED, Student, StudentStopped
 from grading.suite import Outcome, Suite, fraction
+
+
+def wrap(text: str) -> str:
+    """Break a sentence into lines that fit the feedback page."""
+    return textwrap.fill(text, 92, initial_indent="  ", subsequent_indent="    ")
 
 
 @dataclass
@@ -33,11 +39,11 @@ class Verdict:
     def text(self) -> str:
         """The verdict as the student reads it."""
         lines = [f"{self.task}: {self.score:g} of {self.worth:g} points"]
-        lines += [f"  {note}" for note in self.notes]
+        lines += [wrap(note) for note in self.notes]
         for outcome in self.outcomes:
             why = f" ({outcome.why})" if outcome.why not in ("", "not so") else ""
-            lines.append(f"  {'✓ ' if outcome.passed else '✗ not so: '}{outcome.sentence}{why}")
-        lines += [f"  Hint: {hint}" for hint in self.hints]
+            lines.append(wrap(f"{'✓ ' if outcome.passed else '✗ not so: '}{outcome.sentence}{why}"))
+        lines += [wrap(f"Hint: {hint}") for hint in self.hints]
         return "\n".join(lines) + "\n"
 
     def as_dict(self) -> dict:

@@ -132,7 +132,7 @@ def test_guard_written_answer_without_question(mini):
     [
         "# %%\nprint('doubled_and_private = x + x')\ndef same(x):\n    doubled_and_private = x + x\n",
         "# %% [markdown]\n# Use\n#\n# doubled_and_private = x + x\n",
-        "# %%\n#     plain.score(\"mini\", \"double\", globals())\nplain = None\nif plain:\n    plain.score(\"mini\", \"double\", globals())\n",
+        "# %%\nplain = None\nif plain:\n    plain.score(\"mini\", \"double\", globals())\n",
         "# %% [markdown]\n# Two points for any answer that speaks of growth, one for any other.\n",
     ],
 )  # fmt: skip

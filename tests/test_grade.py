@@ -44,7 +44,7 @@ CLASS = {
     "syntax": {"double": "def double(x:\n    return"},
     "absent": {"double": "def duoble(x):\n    return 2 * x"},
     "blames": {"double": "def double(x):\n    return 3 * x"},
-    "html": {"answer_why": "<script>alert(1)</script> [go](javascript:alert) Because it **grows**: $x<y$."},
+    "html": {"answer_why": "It **grows**: $x<y$.\n\n<script>alert(1)</script>\n\n[go](javascript:alert)"},
 }
 
 
@@ -136,7 +136,7 @@ def test_feedback_tells_nothing_that_is_hidden(graded, student):
 
 def test_what_a_student_writes_is_shown_as_it_was_meant(graded):
     page = feedback(graded[0], "html")
-    assert "Because it <strong>grows</strong>: $x&lt;y$." in page
+    assert "It <strong>grows</strong>: $x&lt;y$." in page
 
 
 def test_incidents_are_sentences(graded):

@@ -90,7 +90,7 @@ def corners_clipped(boxes):
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1).clip(0)
 
 
-@mutant("xywh_to_xyxy", hint="The numbers are right, but they come as a list. Return a NumPy array.")
+@mutant("xywh_to_xyxy", hint="The numbers are right, but not in a NumPy array: a list or a tensor has to be converted.")
 def list_of_corners(boxes):
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1).tolist()
 
@@ -201,7 +201,7 @@ def sides_squeezed(boxes):
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).squeeze()
 
 
-@mutant("xyxy_to_xywh", hint="The numbers are right, but they come as a list. Return a NumPy array.")
+@mutant("xyxy_to_xywh", hint="The numbers are right, but not in a NumPy array: a list or a tensor has to be converted.")
 def list_of_sides(boxes):
     return [[x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in boxes.tolist()]
 
@@ -314,7 +314,7 @@ def area_inside_image(boxes):
     return np.maximum(x2 - x1, 0) * np.maximum(y2 - y1, 0)
 
 
-@mutant("box_area", hint="The numbers are right, but they come as a list. Return a NumPy array.")
+@mutant("box_area", hint="The numbers are right, but not in a NumPy array: a list or a tensor has to be converted.")
 def list_of_areas(boxes):
     return [max(x2 - x1, 0.0) * max(y2 - y1, 0.0) for x1, y1, x2, y2 in boxes.tolist()]
 
@@ -508,7 +508,7 @@ def iou_in_place(boxes1, boxes2):
     return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
 
 
-@mutant("box_iou", hint="The numbers are right, but they come as a list. Return a NumPy array.")
+@mutant("box_iou", hint="The numbers are right, but not in a NumPy array: a list or a tensor has to be converted.")
 def list_of_ious(boxes1, boxes2):
     def iou(a, b):
         w = max(min(a[2], b[2]) - max(a[0], b[0]), 0)
@@ -695,7 +695,7 @@ def square_masks(masks1, masks2):
     return np.where(union > 0, (a & b).sum(axis=(2, 3)) / np.maximum(union, 1), 0)
 
 
-@mutant("mask_iou", hint="The numbers are right, but they come as a list. Return a NumPy array.")
+@mutant("mask_iou", hint="The numbers are right, but not in a NumPy array: a list or a tensor has to be converted.")
 def list_of_mask_ious(masks1, masks2):
     return [[(a & b).sum() / max((a | b).sum(), 1) for b in masks2] for a in masks1]
 
@@ -930,7 +930,7 @@ def mask_of_kept(boxes, scores, iou_threshold):
     return keep
 
 
-@mutant("nms", hint="The indices are right, but they come as a list. Return a NumPy array.")
+@mutant("nms", hint="The indices are right, but not in a NumPy array: a list or a tensor has to be converted.")
 def list_of_kept(boxes, scores, iou_threshold):
     order = np.argsort(-scores, kind="stable").tolist()
     kept = []
@@ -1127,7 +1127,7 @@ def batched_in_place(boxes, scores, labels, iou_threshold):
     return nms(boxes, scores, iou_threshold)
 
 
-@mutant("batched_nms", hint="The indices are right, but they come as a list. Return a NumPy array.")
+@mutant("batched_nms", hint="The indices are right, but not in a NumPy array: a list or a tensor has to be converted.")
 def list_of_batched(boxes, scores, labels, iou_threshold):
     kept = []
     for label in set(labels.tolist()):
@@ -1522,7 +1522,9 @@ def needs_a_detection(is_true_positive, num_ground_truth):
     return np.stack(precision), np.stack(recall)
 
 
-@mutant("precision_recall", hint="The numbers are right, but they come as lists. Return NumPy arrays.")
+@mutant(
+    "precision_recall", hint="The numbers are right, but not in NumPy arrays: lists or tensors have to be converted."
+)
 def lists_of_both(is_true_positive, num_ground_truth):
     tp = np.cumsum(is_true_positive)
     return list(tp / np.arange(1, len(tp) + 1)), list(tp / max(num_ground_truth, 1))

@@ -22,7 +22,7 @@ def double(x: np.ndarray) -> np.ndarray:
     """Twice x, of the same shape."""
     ### BEGIN SOLUTION
     doubled_and_private = x + x
-    return doubled_and_private
+    return np.asarray(doubled_and_private)
     ### END SOLUTION
 
 
