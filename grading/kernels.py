@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 
-from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.manager import AsyncKernelManager, KernelManager
 
 
-class SocketKernelManager(AsyncKernelManager):
-    """jupyter_client's kernel manager with its connection file and sockets in a folder that only we can read."""
+class _Sockets:
+    """Puts a kernel manager's connection file and sockets into a folder that only we can read."""
 
     def __init__(self, **settings):
         super().__init__(**settings)
@@ -21,3 +21,11 @@ class SocketKernelManager(AsyncKernelManager):
     def cleanup_connection_file(self) -> None:
         super().cleanup_connection_file()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class SocketKernelManager(_Sockets, AsyncKernelManager):
+    """For nbclient."""
+
+
+class OrdinaryKernelManager(_Sockets, KernelManager):
+    """For grading.session: a kernel without any protection."""

@@ -59,17 +59,14 @@ def why_not() -> str | None:
 
 def _advice() -> str:
     switches = {
-        "kernel/unprivileged_userns_clone": ("0", "allow user namespaces with `sysctl kernel.unprivileged_userns_clone=1`"),
-        "kernel/apparmor_restrict_unprivileged_userns": (
-            "1",
-            "allow user namespaces with `sysctl kernel.apparmor_restrict_unprivileged_userns=0`",
-        ),
-        "user/max_user_namespaces": ("0", "allow user namespaces with `sysctl user.max_user_namespaces=10000`"),
+        "kernel.unprivileged_userns_clone": ("0", "1"),
+        "kernel.apparmor_restrict_unprivileged_userns": ("1", "0"),
+        "user.max_user_namespaces": ("0", "10000"),
     }
-    for name, (closed, advice) in switches.items():
+    for name, (closed, opened) in switches.items():
         with contextlib.suppress(OSError):
-            if (Path("/proc/sys") / name).read_text().strip() == closed:
-                return advice
+            if Path("/proc/sys", name.replace(".", "/")).read_text().strip() == closed:
+                return f"allow user namespaces with `sysctl {name}={opened}`"
     return "allow user namespaces (in a container: `--security-opt seccomp=unconfined` and an unmasked /proc)"
 
 
@@ -92,9 +89,9 @@ class Zygote:
         self.spool = spool_folder()
         (self.spool / "jobs").mkdir()
         (self.spool / "lines").mkdir()
-        lines = ["root:x:0:0::/:/usr/bin/false"]
-        lines += [f"student:x:{number}:{number}::{view.HOME}:/bin/sh" for number in range(FIRST_INSIDE, FIRST_INSIDE + 1)]
-        (self.spool / "passwd").write_text("\n".join(lines) + "\n")
+        users = range(FIRST_INSIDE, FIRST_INSIDE + USERS)
+        lines = [f"student:x:{number}:{number}::{view.HOME}:/bin/sh\n" for number in users]
+        (self.spool / "passwd").write_text("".join(lines))
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listener.bind(self.address)
         self.listener.listen(64)
@@ -193,7 +190,7 @@ def may_map_users() -> bool:
     """Whether root here may give a namespace the ids that kernels run under (not so in a rootless container)."""
     for line in Path("/proc/self/uid_map").read_text().splitlines():
         first, _, count = map(int, line.split())
-        if first <= FIRST_USER and FIRST_USER + USERS <= first + count:
+        if first <= FIRST_USER and first + count >= FIRST_USER + USERS:
             return True
     return False
 
@@ -229,9 +226,11 @@ class KernelFolder:
     """A kernel's folder in the spool.
 
     Attributes:
-        inside: What the kernel sees, read-only, as /job.
+        inside: What the kernel sees, read-only, as `seen_as`.
         lines: Prefix of the paths of its sockets, which it cannot see.
     """
+
+    seen_as = view.JOB
 
     def __init__(self, address: str):
         self.name = uuid.uuid4().hex[:10]

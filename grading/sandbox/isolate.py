@@ -17,7 +17,7 @@ SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
 
 def enter_namespaces() -> None:
-    """Own mounts, IPC, host name, network (only its own loopback) and cgroup view; the fork gave an own process tree."""
+    """Own mounts, IPC, host name, network (only its own loopback) and cgroup view; own processes came with the fork."""
     kinds = linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNET | linux.CLONE_NEWCGROUP
     linux.unshare(kinds)
     linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)

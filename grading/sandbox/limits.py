@@ -32,7 +32,7 @@ class Limits:
     disk: int = 512 << 20
 
     def rlimits(self, own_user: bool) -> dict[str, int]:
-        """By name of the resource; `own_user`: no other kernel has this one's user id, so its processes can be counted."""
+        """By name of the resource; `own_user`: no other kernel has this one's user id, so its processes can be told."""
         limits = {"CORE": 0, "CPU": self.cpu, "NOFILE": self.open_files, "FSIZE": self.file_size, "DATA": self.memory}
         return limits | {"NPROC": self.processes if own_user else 16 * self.processes}
 

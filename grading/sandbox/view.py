@@ -21,7 +21,7 @@ CONTROL_FD = 3
 
 SYSTEM = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/bin", "/bin", "/lib", "/lib32", "/lib64")
 SHARED = ("/usr/share/fonts", "/usr/share/zoneinfo", "/usr/share/locale", "/usr/local/lib", "/usr/local/bin")
-SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/fonts", "/etc/localtime", "/etc/alternatives")
+SETTINGS = ("/etc/ld.so.cache", "/etc/fonts", "/etc/localtime", "/etc/alternatives")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 CAPABILITIES = ("SYS_ADMIN", "SETPCAP", "SETUID", "SETGID", "SYS_RESOURCE", "SYS_PTRACE", "NET_ADMIN", "KILL", "CHOWN")
 
@@ -70,7 +70,15 @@ def bwrap_arguments(spool: Path, several_ids: bool) -> list[str]:
         several_ids: The caller maps user ids itself (it is root), so that kernels do not run as root's.
     """
     identity = "0" if several_ids else "1000"
-    command = ["bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--hostname", "grading"]
+    command = [
+        "bwrap",
+        "--unshare-all",
+        "--unshare-user",
+        "--die-with-parent",
+        "--new-session",
+        "--hostname",
+        "grading",
+    ]
     command += ["--uid", identity, "--gid", identity, "--cap-drop", "ALL"]
     for capability in CAPABILITIES:
         command += ["--cap-add", f"CAP_{capability}"]

@@ -1,0 +1,257 @@
+"""Runs a submission and judges its tasks: where the student's code, in its kernel, meets the checks, in ours.
+
+Whatever a cell or a function does to its kernel costs its own task: later tasks go on in a new kernel in which the
+cells that went well have run again. Time, restarts and output are bounded, so a submission always ends.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from functools import cache
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+from nbgrader.preprocessors import Execute
+from traitlets import Bool, Float, Integer, default
+
+from grading import audit
+from grading.channel import connected
+from grading.course import ANSI, HIDDEN, Course, Notebook, Task, grade_id, has_tag, is_solution, is_test, tasks
+from grading.outputs import Outputs
+from grading.session import KernelSession, Ran, Stopped, ordinary, sandboxed
+from grading.student import StudentKilled
+from grading.suite import Suite
+from grading.verdict import Verdict, blame, judge, lost, wrap
+
+UNSAFE = "UNSAFE: this was graded without the sandbox, so the student's code could reach everything on this machine."
+LANGUAGE = {
+    "name": "python",
+    "version": platform.python_version(),
+    "mimetype": "text/x-python",
+    "file_extension": ".py",
+    "pygments_lexer": "ipython3",
+    "nbconvert_exporter": "python",
+    "codemirror_mode": {"name": "ipython", "version": 3},
+}
+MAX_LOST = 2  # kernels that a submission may lose through no fault of its own
+
+
+@cache
+def suite_of(notebook: Notebook) -> Suite:
+    """A notebook's checks, collected once a process."""
+    return Suite(notebook.checks)
+
+
+@cache
+def hints_of(notebook: Notebook) -> dict:
+    """A notebook's hints by failed checks, read once a process."""
+    return audit.hints(notebook)
+
+
+def notebook_of(resources: dict) -> Notebook:
+    """The notebook that nbgrader is working on."""
+    (notebook,) = Course().select([resources["nbgrader"]["assignment"]])
+    return notebook
+
+
+@cache
+def warn_unsafe() -> None:
+    """Say it once a process, loudly."""
+    print(f"\n*** {UNSAFE} ***\n", file=sys.stderr)
+
+
+class ExecuteAndJudge(Execute):
+    """Runs a notebook in a kernel and puts the grader's verdict in the place of each test cell's output.
+
+    `timeout`, inherited, is the time limit of one cell.
+    """
+
+    call_seconds = Float(10.0, help="Time limit of one call of a student's function by a check.").tag(config=True)
+    submission_seconds = Float(300.0, help="Time limit of a whole submission.").tag(config=True)
+    max_restarts = Integer(3, help="Kernels that a submission may use up before the rest is not run.").tag(config=True)
+    max_output = Integer(200_000, help="Characters of text kept from one cell.").tag(config=True)
+    max_rich_output = Integer(16 << 20, help="Bytes of pictures and other rich output kept from a cell.").tag(
+        config=True
+    )
+    max_flood = Integer(64 << 20, help="Bytes of output after which a cell is interrupted.").tag(config=True)
+    grace = Float(2.0, help="Seconds that code has to end after an interrupt.").tag(config=True)
+    unsafe = Bool(help="Run students' code without the sandbox. The default is set by LFI_UNSAFE.").tag(config=True)
+
+    @default("unsafe")
+    def _unsafe_default(self) -> bool:
+        return os.environ.get("LFI_UNSAFE", "") not in ("", "0")
+
+    def preprocess(self, nb: NotebookNode, resources: dict, km=None):
+        """Run the cells in order and judge the tasks; everything that is found out is in `nb.metadata.lfi`."""
+        self.notebook = notebook_of(resources)
+        self.suite, self.hints = suite_of(self.notebook), hints_of(self.notebook)
+        self.known = tasks(nb)
+        self.stubs = {grade_id(c): c.source.strip() for c in self.notebook.read_release().cells if is_solution(c)}
+        self.sources = {grade_id(cell): cell.source for cell in nb.cells if is_solution(cell)}
+        self.verdicts: list[Verdict] = []
+        self.incidents: list[str] = nb.metadata["lfi"]["incidents"]
+        if self.unsafe:
+            warn_unsafe()
+            self.incidents.append(UNSAFE)
+        if nb.metadata["lfi"]["readable"]:
+            self._execute(nb, resources)
+        else:
+            for cell in filter(is_test, nb.cells):
+                self._write(cell, lost(self._task(cell), "The file could not be read.", "unreadable"), "")
+        nb.metadata["lfi"]["tasks"] = {verdict.task: verdict.as_dict() for verdict in self.verdicts}
+        return nb, resources
+
+    def _execute(self, nb: NotebookNode, resources: dict) -> None:
+        nb.metadata["language_info"] = LANGUAGE
+        self.session = KernelSession(
+            ordinary if self.unsafe else sandboxed,
+            self.config,
+            resources.get("metadata", {}).get("path") or None,
+            characters=self.max_output,
+            size=self.max_rich_output,
+            flood=self.max_flood,
+            grace=self.grace,
+        )
+        self.until = time.monotonic() + self.submission_seconds
+        self.good: list[str] = []
+        self.kernels = self.lost_kernels = 0
+        self.over = ""
+        try:
+            for cell in nb.cells:
+                if cell.cell_type == "code" and not has_tag(cell, "long"):
+                    (self._test if is_test(cell) else self._run)(cell)
+        finally:
+            self.session.stop()
+
+    # ------------------------------------------------------------ the kernel
+
+    def _ready(self) -> bool:
+        """See to it that a kernel runs in which all that went well so far has run; False if there can be none."""
+        while not self.over and not self.session.alive:
+            if self.kernels > self.max_restarts + self.lost_kernels:
+                self.over = "the notebook had ended its kernel too often before"
+            elif self._left() <= 0:
+                break
+            else:
+                self._start()
+        if not self.over and self._left() <= 0:
+            self.over = f"the notebook had used up its {self.submission_seconds:g} seconds before"
+        return not self.over
+
+    def _start(self) -> None:
+        self.session.stop()
+        self.kernels += 1
+        try:
+            self.session.start()
+        except Stopped as stopped:
+            self.over = f"the kernel {stopped}"
+            return
+        for source in list(self.good):
+            ran = self.session.run(source, self._seconds(), silent=True)
+            if ran.end in ("ended", "interrupted"):
+                self.good.remove(source)
+            self._note_lost(ran.end == "lost")
+            if not self.session.alive:
+                return
+
+    def _note_lost(self, is_lost: bool) -> bool:
+        """Whether what ran is to run again, because its kernel was lost through no fault of its own."""
+        if is_lost and self.lost_kernels < MAX_LOST:
+            self.lost_kernels += 1
+            return True
+        return False
+
+    def _left(self) -> float:
+        return self.until - time.monotonic()
+
+    def _seconds(self) -> float:
+        return max(0.0, min(self.timeout or self._left(), self._left()))
+
+    # ------------------------------------------------------------ cells
+
+    def _run(self, cell: NotebookNode) -> None:
+        if not cell.source.strip():
+            return
+        ran = self._try(cell)
+        outputs = Outputs(self.session.displays, 10_000, 0)
+        if ran is None:
+            cell.outputs = []
+            outputs.add_error("NotRun", f"This cell was not run, because {self.over}.")
+        else:
+            cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
+            if ran.end in ("interrupted", "ended"):
+                outputs.add_error(
+                    "CellTimeoutError" if ran.end == "interrupted" else "KernelDied", f"This cell {ran.why}."
+                )
+                self.incidents.append(f"The cell {cell.get('id', '')} {ran.why}: {_first_line(cell.source)}")
+        cell.outputs += outputs.nodes
+
+    def _try(self, cell: NotebookNode) -> Ran | None:
+        """Run a cell; again if its kernel was lost through no fault of its own. None if there can be no kernel."""
+        while self._ready():
+            ran = self.session.run(cell.source, self._seconds())
+            if ran.end in ("ok", "error"):
+                self.good.append(cell.source)
+            if not self._note_lost(ran.end == "lost"):
+                return ran
+        return None
+
+    def _test(self, cell: NotebookNode) -> None:
+        """Run the visible part of a test cell for the student, then judge the task for the grade."""
+        whole, cell.source = cell.source, HIDDEN.sub("", cell.source)
+        self._run(cell)
+        visible, cell.source = _visible_report(cell), whole
+        self._write(cell, self._judge(self._task(cell)), visible)
+
+    # ------------------------------------------------------------ tasks
+
+    def _judge(self, task: Task) -> Verdict:
+        source = self.sources.get(task.name, "")
+        untouched = source.strip() == self.stubs.get(task.name)
+        while True:
+            if not self._ready():
+                return lost(task, f"Your function was not checked, because {self.over}.", "not run")
+            verdict = self._judge_once(task, untouched)
+            if not self._note_lost(not self.session.alive and self.session.lost):
+                break
+        if verdict.status == "stopped":
+            self.incidents.append(f"{task.name}: {verdict.notes[0]}")
+        blame(verdict, source, self.verdicts)
+        return verdict
+
+    def _judge_once(self, task: Task, untouched: bool) -> Verdict:
+        try:
+            with connected(self.session, self.call_seconds, self.until) as student:
+                return judge(task, self.suite, student, self.hints.get(task.name, {}), untouched)
+        except StudentKilled as killed:
+            return lost(task, f"Before your function could be checked, {killed.sentence}.")
+
+    def _task(self, cell: NotebookNode) -> Task:
+        return self.known[grade_id(cell).removeprefix("test_")]
+
+    def _write(self, cell: NotebookNode, verdict: Verdict, visible: str) -> None:
+        if self.unsafe:
+            verdict.notes.insert(0, UNSAFE)
+        self.verdicts.append(verdict)
+        task = self.known[verdict.task]
+        value = f"{min(verdict.score, task.points):g}"
+        cell.outputs = [
+            new_output("stream", name="stdout", text=verdict.text() + visible),
+            new_output("execute_result", data={"text/plain": value}, execution_count=cell.execution_count),
+        ]
+
+
+def _visible_report(cell: NotebookNode) -> str:
+    """What the visible part of a test cell said, as text; the student's kernel wrote it, so it counts for nothing."""
+    for output in cell.outputs:
+        if output.output_type == "error" and output.ename != "NotImplementedError":
+            message = ANSI.sub("", f"{output.ename}: {output.evalue}")[:2000]
+            return f"\n  The visible test says:\n{wrap(message)}\n"
+    return ""
+
+
+def _first_line(source: str) -> str:
+    return source.strip().splitlines()[0][:80]
