@@ -233,9 +233,8 @@ def data(download: Annotated[bool, typer.Option("--download", help="Fetch what i
             for entry in datasets.available():
                 datasets.fetch(entry.name, download=True)
         for entry in datasets.available():
-            table.add_row(
-                entry.name, str(entry.where or "not on this machine"), f"{entry.size / 1e6:.1f} MB", entry.licence
-            )
+            where = str(entry.where or "not on this machine")
+            table.add_row(entry.name, where, f"{entry.size / 1e6:.1f} MB", entry.licence)
     except datasets.DataError as error:
         raise UserError(str(error)) from None
     console.print(table)
