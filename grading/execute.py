@@ -172,9 +172,9 @@ class ExecuteAndJudge(Execute):
 
     # ------------------------------------------------------------ cells
 
-    def _run(self, cell: NotebookNode) -> None:
+    def _run(self, cell: NotebookNode) -> Ran | None:
         if not cell.source.strip():
-            return
+            return None
         ran = self._try(cell)
         outputs = Outputs(self.session.displays, 10_000, 0)
         if ran is None:
@@ -188,6 +188,7 @@ class ExecuteAndJudge(Execute):
                 )
                 self.incidents.append(f"The cell {cell.get('id', '')} {ran.why}: {_first_line(cell.source)}")
         cell.outputs += outputs.nodes
+        return ran
 
     def _try(self, cell: NotebookNode) -> Ran | None:
         """Run a cell; again if its kernel was lost through no fault of its own. None if there can be no kernel."""
@@ -202,9 +203,14 @@ class ExecuteAndJudge(Execute):
     def _test(self, cell: NotebookNode) -> None:
         """Run the visible part of a test cell for the student, then judge the task for the grade."""
         whole, cell.source = cell.source, HIDDEN.sub("", cell.source)
-        self._run(cell)
+        ran = self._run(cell)
         visible, cell.source = _visible_report(cell), whole
-        self._write(cell, self._judge(self._task(cell)), visible)
+        task = self._task(cell)
+        if ran is not None and ran.end == "ended":
+            verdict = lost(task, f"While the visible test called your function, it {ran.why}.")
+        else:
+            verdict = self._judge(task)
+        self._write(cell, verdict, visible)
 
     # ------------------------------------------------------------ tasks
 
@@ -213,7 +219,7 @@ class ExecuteAndJudge(Execute):
         untouched = source.strip() == self.stubs.get(task.name)
         while True:
             if not self._ready():
-                return lost(task, f"Your function was not checked, because {self.over}.", "not run")
+                return lost(task, f"Your function was not checked, because {self.over}.")
             verdict = self._judge_once(task, untouched)
             if not self._note_lost(not self.session.alive and self.session.lost):
                 break

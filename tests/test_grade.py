@@ -141,7 +141,7 @@ def test_what_a_student_writes_is_shown_as_it_was_meant(graded):
 
 def test_incidents_are_sentences(graded):
     found = {incident.student: incident.sentence for incident in graded[0].incidents}
-    assert set(found) == {"broken"}
+    assert set(found) == {"broken", "dies"}
     assert found["broken"].startswith("The file is not a whole Jupyter notebook")
 
 
