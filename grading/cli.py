@@ -26,16 +26,17 @@ Unsafe = Annotated[bool, typer.Option("--unsafe", help="Run students' code witho
 Output = Annotated[Path, typer.Option(help="Folder for gradebook.db, autograded/, feedback/ and scores.csv.")]
 
 
+class Interrupted(UserError):
+    """Ctrl-C during a long command."""
+
+
 def main() -> None:
     """Run the command; a mistake of the user ends in a sentence and exit code 2."""
     try:
         app()
     except UserError as error:
         errors.print(f"[bold red]lfi:[/] {error}", soft_wrap=True, markup=True)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        errors.print("\n[bold red]lfi:[/] interrupted; nothing is lost, run the same command again to go on.")
-        raise SystemExit(130) from None
+        raise SystemExit(130 if isinstance(error, Interrupted) else 2) from None
 
 
 def progress(unit: str) -> Progress:
@@ -172,7 +173,10 @@ def _grade(run, workers: int | None) -> bool:
         def done(submission: Submission, fresh: bool) -> None:
             bar.update(job, advance=1, description=f"{submission.student} {'graded' if fresh else 'unchanged'}")
 
-        sound = run.grade(done, workers)
+        try:
+            sound = run.grade(done, workers)
+        except KeyboardInterrupt:
+            raise Interrupted("Interrupted. Nothing is lost: run the same command again to go on.") from None
     for incident in run.incidents:
         console.print(f"{incident.student}, {incident.assignment}: {incident.sentence}", markup=False, soft_wrap=True)
     run.write_scores()

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import tempfile
+import threading
+from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import forkserver
 from pathlib import Path
 
 from grading.canonical import canonical_submission
@@ -61,4 +66,19 @@ def local_pool(workers: int) -> Executor:
         os.environ.setdefault(name, "1")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
+    with _no_interrupts():
+        forkserver.ensure_running()
     return ProcessPoolExecutor(workers, mp_context=context)
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C, which is for the coordinator: it ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
