@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,8 @@ from rich.table import Table
 from grading.course import Course, Notebook, UserError, tasks
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from grading.grade import Submission
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -134,15 +137,18 @@ def grade(
     output: Output = Path("grading/work"),
     force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
     workers: Workers = None,
+    cluster: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run submissions on Dask workers.")] = None,
     unsafe: Unsafe = False,
 ) -> None:
     """Grade submissions into an nbgrader gradebook, with feedback and scores.csv."""
     from grading.grade import Run
     from grading.gradebook import GradingFolder
+    from grading.pool import cluster as dask
 
     folder = GradingFolder(submitted.resolve(), output.resolve())
     run = Run(folder, _with_release(assignments), force, _settings(unsafe))
-    sound = _grade(run, workers)
+    with dask(cluster) if cluster else nullcontext() as pool:
+        sound = _grade(run, workers, pool)
     console.print(f"gradebook, feedback/ and scores.csv are in {output}", soft_wrap=True)
     raise typer.Exit(0 if sound else 1)
 
@@ -165,7 +171,7 @@ def _settings(unsafe: bool) -> dict:
     return {"unsafe": unsafe}
 
 
-def _grade(run, workers: int | None) -> bool:
+def _grade(run, workers: int | None, pool: Executor | None = None) -> bool:
     """Grade with a progress bar, then print incidents and write scores.csv."""
     with progress("submissions") as bar:
         job = bar.add_task("grading", total=len(run.submissions))
@@ -174,7 +180,7 @@ def _grade(run, workers: int | None) -> bool:
             bar.update(job, advance=1, description=f"{submission.student} {'graded' if fresh else 'unchanged'}")
 
         try:
-            sound = run.grade(done, workers)
+            sound = run.grade(done, workers, pool)
         except KeyboardInterrupt:
             raise Interrupted("Interrupted. Nothing is lost: run the same command again to go on.") from None
     for incident in run.incidents:

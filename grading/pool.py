@@ -17,7 +17,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 from grading.canonical import canonical_submission
-from grading.course import Course
+from grading.course import Course, UserError
 from grading.gradebook import GradingFolder, configuration
 from grading.results import dump, files_digest, key_of
 
@@ -25,7 +25,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PRELOAD = ["grading.pool", "grading.execute", "torch", "torchvision", "pycocotools.cocoeval", "scipy.ndimage"]
 
 
-def run_submission(assignment: str, notebook: bytes, files: dict[str, bytes], settings: dict) -> tuple[str, bytes]:
+def run_submission(assignment: str, notebook: bytes, files: dict[str, bytes], settings: dict) -> bytes:
     """Run and judge one submission.
 
     Args:
@@ -35,7 +35,7 @@ def run_submission(assignment: str, notebook: bytes, files: dict[str, bytes], se
         settings: Traits of ExecuteAndJudge.
 
     Returns:
-        A result for grading.results, with its key.
+        The key of the result (see grading.results) and the result, in one.
     """
     from grading.execute import ExecuteAndJudge
 
@@ -51,7 +51,7 @@ def run_submission(assignment: str, notebook: bytes, files: dict[str, bytes], se
         runner = ExecuteAndJudge(config=configuration(), **settings)
         key = key_of(nb, which, runner.limits())
         nb, _ = runner.preprocess(nb, resources)
-        return key, dump(nb)
+        return key.encode() + dump(nb)
 
 
 def write_feedback(folder: GradingFolder, assignment: str, student: str) -> None:
@@ -69,6 +69,22 @@ def local_pool(workers: int) -> Executor:
     with _no_interrupts():
         forkserver.ensure_running()
     return ProcessPoolExecutor(workers, mp_context=context)
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Executor]:
+    """Dask workers as an executor; each must see this course, and run one thread.
+
+    Raises UserError when there is no scheduler at the address.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"No Dask scheduler answers at {address} ({error}).") from None
+    with client, client.get_executor(pure=False) as pool:
+        yield pool
 
 
 @contextmanager
