@@ -68,7 +68,8 @@ def local_pool(workers: int) -> Executor:
     context.set_forkserver_preload(PRELOAD)
     with _no_interrupts():
         forkserver.ensure_running()
-    return ProcessPoolExecutor(workers, mp_context=context)
+    ours = {name: value for name, value in os.environ.items() if name.startswith("LFI_")}
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=os.environ.update, initargs=(ours,))
 
 
 @contextmanager
