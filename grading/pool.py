@@ -69,7 +69,12 @@ def local_pool(workers: int) -> Executor:
     with _no_interrupts():
         forkserver.ensure_running()
     ours = {name: value for name, value in os.environ.items() if name.startswith("LFI_")}
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=os.environ.update, initargs=(ours,))
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_adopt, initargs=(ours,))
+
+
+def _adopt(environment: dict[str, str]) -> None:
+    """The fork server may be older than the settings of this run."""
+    os.environ.update(environment)
 
 
 @contextmanager
