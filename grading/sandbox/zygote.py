@@ -34,7 +34,22 @@ from grading.sandbox import isolate, linux, watch
 
 PORTS = 4
 GLANCE = 0.05  # seconds between two looks at kernels without a cgroup
-KERNEL_MODULES = ("ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.completer", "grading.sandbox.kernel")
+KERNEL_MODULES = (
+    "ipykernel.ipkernel",
+    "ipykernel.zmqshell",
+    "ipykernel.debugger",
+    "IPython.core.completer",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
+    "IPython.core.pylabtools",
+    "IPython.extensions.storemagic",
+    "IPython.utils.wildcard",
+    "matplotlib_inline.backend_inline",
+    "sqlite3",
+    "grading.sandbox.kernel",
+)
 
 
 @dataclass
@@ -73,6 +88,7 @@ def _draw_once() -> None:
     figure.savefig(io.BytesIO())
     plt.close("all")
     matplotlib.rcdefaults()
+    matplotlib.backends.backend_registry.list_all()
 
 
 def font_cache() -> dict[str, bytes]:
