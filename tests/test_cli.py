@@ -113,6 +113,34 @@ def test_check_survives_broken_cells(built, tmp_path):
     assert "✓ done        halve" in text
 
 
+def test_check_stops_an_endless_loop_and_misses_a_deleted_test(built, tmp_path):
+    nb = nbformat.read(built.solution, as_version=4)
+    nb.cells = [cell for cell in nb.cells if grade_id(cell) != "test_halve"]
+    for cell in nb.cells:
+        if grade_id(cell) == "quadruple":
+            cell.source = "def quadruple(x):\n    while True:\n        pass"
+    path = tmp_path / "mine.ipynb"
+    nbformat.write(nb, path)
+    code, text = lfi("check", path)
+    assert code == 1
+    assert "it ran longer than 10 seconds and was stopped: an endless loop?" in text
+    assert "its test cell was deleted" in text
+    assert "1 of 3 tasks pass" in text
+
+
+def test_check_runs_our_pictures_only_if_a_name_is_missing(built, tmp_path):
+    nb = nbformat.read(built.solution, as_version=4)
+    for cell in nb.cells:
+        if cell.source.startswith('print("doubled:"'):
+            cell.source = "factor = 2"
+            nb.cells.insert(2, nb.cells.pop(nb.cells.index(cell)))
+        if grade_id(cell) == "double":
+            cell.source = "def double(x):\n    return factor * x"
+    path = tmp_path / "mine.ipynb"
+    nbformat.write(nb, path)
+    assert lfi("check", path)[0] == 0
+
+
 def test_build_reports_faults_and_check_reports_stale_files(mini):
     code, text = lfi("build", "--check")
     assert (code, "is stale" in text) == (1, True)
