@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from grading import stub
+from grading import forbid, stub
 from grading.student import Student, StudentKilled, StudentProtocolError, StudentTimeout
 
 CALL_SECONDS = 10.0
@@ -18,8 +18,10 @@ CONNECT_SECONDS = 10.0
 END_SECONDS = 0.5
 BUFFER = 4 << 20
 
-_SERVE = "exec(compile({source!r}, '<lfi>', 'exec'), (_lfi := {{'__name__': 'lfi_stub'}}))\n"
-_SERVE += "_lfi['serve']({path!r}, __import__('IPython').get_ipython().user_ns)"
+_SERVE = """(lambda lfi: (
+    [exec(compile(source, '<lfi>', 'exec'), lfi) for source in {sources!r}],
+    lfi['serve']({path!r}, __import__('IPython').get_ipython().user_ns, lfi['forbid']),
+))({{'__name__': 'lfi'}})[1]"""
 
 
 class Kernel(Protocol):
@@ -131,7 +133,8 @@ def connected(kernel: Kernel, seconds: float = CALL_SECONDS, until: float = floa
         listener.bind(str(here))
         here.chmod(0o666)
         listener.listen(1)
-        request = kernel.begin(_SERVE.format(source=Path(stub.__file__).read_text(), path=there))
+        sources = [Path(module.__file__).read_text() for module in (stub, forbid)]
+        request = kernel.begin(_SERVE.format(sources=sources, path=there))
         try:
             with _accept(listener, kernel, request, until) as connection:
                 for direction in (socket.SO_SNDBUF, socket.SO_RCVBUF):

@@ -17,12 +17,12 @@ from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
 from traitlets import Bool, Float, Integer, default
 
-from grading import audit
+from grading import audit, shortcuts
 from grading.channel import connected
 from grading.course import ANSI, HIDDEN, Course, Notebook, Task, grade_id, has_tag, is_solution, is_test, tasks
 from grading.outputs import Outputs
 from grading.session import KernelSession, Ran, Stopped, ordinary, sandboxed
-from grading.student import StudentKilled
+from grading.student import Student, StudentError, StudentStopped
 from grading.suite import Suite
 from grading.verdict import Verdict, blame, judge, lost, wrap
 
@@ -90,6 +90,7 @@ class ExecuteAndJudge(Execute):
         self.suite, self.hints = suite_of(self.notebook), hints_of(self.notebook)
         self.known = tasks(nb)
         self.stubs = {grade_id(c): c.source.strip() for c in self.notebook.read_release().cells if is_solution(c)}
+        self.code = [cell.source for cell in nb.cells if cell.cell_type == "code" and not is_test(cell)]
         self.sources = {grade_id(cell): cell.source for cell in nb.cells if is_solution(cell)}
         self.verdicts: list[Verdict] = []
         self.incidents: list[str] = nb.metadata["lfi"]["incidents"]
@@ -223,6 +224,10 @@ class ExecuteAndJudge(Execute):
             verdict = self._judge_once(task, untouched)
             if not self._note_lost(not self.session.alive and self.session.lost):
                 break
+        for routine in shortcuts.uses(task.name, self.code, self.suite.forbidden.get(task.name, ())):
+            self.incidents.append(
+                f"{task.name}: its source uses {routine}, which is the task itself. Please review it."
+            )
         if verdict.status == "stopped":
             self.incidents.append(f"{task.name}: {verdict.notes[0]}")
         blame(verdict, source, self.verdicts)
@@ -231,9 +236,20 @@ class ExecuteAndJudge(Execute):
     def _judge_once(self, task: Task, untouched: bool) -> Verdict:
         try:
             with connected(self.session, self.call_seconds, self.until) as student:
+                self._forbid(task, student)
                 return judge(task, self.suite, student, self.hints.get(task.name, {}), untouched)
-        except StudentKilled as killed:
-            return lost(task, f"Before your function could be checked, {killed.sentence}.")
+        except StudentStopped as stopped:
+            return lost(task, f"Before your function could be checked, {stopped.sentence}.")
+
+    def _forbid(self, task: Task, student: Student) -> None:
+        routines = self.suite.forbidden.get(task.name, ())
+        try:
+            if routines:
+                student.forbid(routines)
+        except StudentStopped:
+            raise
+        except StudentError as error:
+            self.incidents.append(f"{task.name}: shortcuts could not be forbidden, because {error.sentence}.")
 
     def _task(self, cell: NotebookNode) -> Task:
         return self.known[grade_id(cell).removeprefix("test_")]

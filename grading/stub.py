@@ -323,13 +323,14 @@ class Stub:
 
     Args:
         names: The notebook's names.
-        forbid: Function that makes library routines unavailable, and gives a function that ends this; or None.
+        forbid: forbid.forbid, which makes library routines unavailable, or None.
     """
 
     def __init__(self, names, forbid=None):
         self.names = names
         self.handles = []
         self.forbid = forbid
+        self.undo = contextlib.ExitStack()
 
     def answer(self, header, buffers):
         """One request frame in, one reply frame out; whatever the student's code raises becomes its name."""
@@ -360,7 +361,7 @@ class Stub:
         return {"value": value, "args": tuple(args) if changed else ()}
 
     def do_forbid(self, routines):
-        return None if self.forbid is None else list(self.forbid(routines, self.names))
+        return None if self.forbid is None else self.forbid(routines, self.undo)
 
     def do_get(self, of, name=None):
         target = self.target(of)
@@ -393,7 +394,7 @@ class Undefined(Exception):
 def serve(path, names, forbid=None):
     """Connect to the grader's socket and answer until it closes."""
     stub = Stub(names, forbid)
-    with socket.socket(socket.AF_UNIX) as connection:
+    with stub.undo, socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
         while True:
             try:

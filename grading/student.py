@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grading import stub
+from grading import shortcuts, stub
 
 NOT_IMPLEMENTED = "it is not implemented yet"
 MALFORMED = "the reply is malformed"
@@ -89,6 +89,7 @@ class Student:
 
     def __init__(self, channel):
         self._channel = channel
+        self._forbidden: tuple[str, ...] = ()
 
     def __getattr__(self, name: str):
         if name.startswith("_"):
@@ -144,16 +145,21 @@ class Student:
         """Seed random, NumPy and torch in the notebook."""
         self._ask("seed", seed=number)
 
+    def forbid(self, routines: Sequence[str]) -> None:
+        """Make library routines unavailable in the notebook for as long as it is connected; not in this process."""
+        self._forbidden = tuple(routines)
+        self._ask("forbid", routines=list(routines))
+
     def _ask(self, do: str, **request):
         reply = self._channel(*stub.pack({"do": do, **request}, _number))
         try:
             reply = stub.unpack(*reply, handle=lambda number, kind: Handle(self, number, kind))
         except stub.WireError as error:
             raise StudentProtocolError(str(error)) from None
-        return _opened(reply)
+        return _opened(reply, self._forbidden)
 
 
-def _opened(reply):
+def _opened(reply, forbidden: Sequence[str]):
     """The value of a reply, or its error raised; the reply may hold anything that can cross."""
     if not isinstance(reply, dict):
         raise StudentProtocolError(MALFORMED)
@@ -167,7 +173,7 @@ def _opened(reply):
     names = [stub.printable(name) for name in names]
     if names[0] == "WireError":
         raise StudentProtocolError(stub.printable(reply.get("wire")))
-    raise StudentError(_sentence(names[0]), names)
+    raise StudentError(shortcuts.sentence(names, forbidden) or _sentence(names[0]), names)
 
 
 def _sentence(name: str) -> str:
