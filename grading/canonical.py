@@ -43,17 +43,21 @@ class Submitted:
 # ---------------------------------------------------------------- reading
 
 
-def read(path: Path) -> tuple[list[Submitted], list[str]]:
+def read_file(path: Path) -> bytes:
+    """The bytes of a submitted file; raises Unreadable for links and for what is too large."""
+    if path.is_symlink() or not path.is_file():
+        raise Unreadable("The file is a link or no ordinary file.")
+    if path.stat().st_size > MAX_FILE:
+        raise Unreadable(f"The file is larger than {MAX_FILE >> 20} MB. Clear all outputs, save and hand in again.")
+    return path.read_bytes()
+
+
+def read(data: bytes) -> tuple[list[Submitted], list[str]]:
     """Read a submitted file, however it was saved.
 
     Returns:
         Its cells, and sentences on what had to be mended. Raises Unreadable.
     """
-    if path.is_symlink() or not path.is_file():
-        raise Unreadable("The file is a link or no ordinary file.")
-    if path.stat().st_size > MAX_FILE:
-        raise Unreadable(f"The file is larger than {MAX_FILE >> 20} MB. Clear all outputs, save and hand in again.")
-    data = path.read_bytes()
     notes = []
     try:
         text = data.decode("utf-8-sig")
@@ -123,6 +127,27 @@ def defined_names(source: str) -> frozenset[str]:
 
 
 # ---------------------------------------------------------------- putting together
+
+
+def canonical_submission(release: NotebookNode, submitted: bytes | Unreadable, files: str = "") -> NotebookNode:
+    """The notebook to grade; an unreadable file gives the release, marked as unreadable.
+
+    Args:
+        release: The released notebook.
+        submitted: The file's bytes, or why there are none.
+        files: Hash of the other files that were handed in.
+    """
+    try:
+        if isinstance(submitted, Unreadable):
+            raise submitted
+        cells, notes = read(submitted)
+    except Unreadable as error:
+        cells, notes = [], [str(error)]
+    nb, more = canonical(release, cells)
+    nb.metadata["lfi"] = {"incidents": notes + more, "readable": bool(cells), "files": files, "tasks": {}}
+    if not cells:
+        nb.cells.insert(0, new_markdown_cell(f"**This notebook could not be graded.** {notes[0]}", id="unreadable"))
+    return nb
 
 
 def canonical(release: NotebookNode, cells: list[Submitted]) -> tuple[NotebookNode, list[str]]:

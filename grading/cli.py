@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,11 +13,16 @@ from rich.table import Table
 
 from grading.course import Course, Notebook, UserError, tasks
 
+if TYPE_CHECKING:
+    from grading.grade import Submission
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 Assignments = Annotated[list[str] | None, typer.Argument(metavar="[ASSIGNMENT]...", help="Default: all.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes that run submissions. Default: all cores.")]
+Unsafe = Annotated[bool, typer.Option("--unsafe", help="Run students' code without the sandbox.")]
 Output = Annotated[Path, typer.Option(help="Folder for gradebook.db, autograded/, feedback/ and scores.csv.")]
 
 
@@ -127,13 +132,16 @@ def grade(
     ),
     output: Output = Path("grading/work"),
     force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
+    workers: Workers = None,
+    unsafe: Unsafe = False,
 ) -> None:
     """Grade submissions into an nbgrader gradebook, with feedback and scores.csv."""
     from grading.grade import Run
     from grading.gradebook import GradingFolder
 
-    run = Run(GradingFolder(submitted.resolve(), output.resolve()), _with_release(assignments), force)
-    sound = _grade(run)
+    folder = GradingFolder(submitted.resolve(), output.resolve())
+    run = Run(folder, _with_release(assignments), force, _settings(unsafe))
+    sound = _grade(run, workers)
     console.print(f"gradebook, feedback/ and scores.csv are in {output}", soft_wrap=True)
     raise typer.Exit(0 if sound else 1)
 
@@ -145,15 +153,26 @@ def _with_release(assignments: list[str] | None) -> list[Notebook]:
     return notebooks
 
 
-def _grade(run) -> bool:
+def _settings(unsafe: bool) -> dict:
+    """Settings of the runner that the command line can change; refuses to run students' code unprotected unasked."""
+    from grading.execute import is_unsafe
+    from grading.sandbox.host import why_not
+
+    unsafe = unsafe or is_unsafe()
+    if not unsafe and (reason := why_not()):
+        raise UserError(reason)
+    return {"unsafe": unsafe}
+
+
+def _grade(run, workers: int | None) -> bool:
     """Grade with a progress bar, then print incidents and write scores.csv."""
     with progress("submissions") as bar:
         job = bar.add_task("grading", total=len(run.submissions))
 
-        def done(notebook: Notebook, student: str, fresh: bool) -> None:
-            bar.update(job, advance=1, description=f"{student} {'graded' if fresh else 'unchanged'}")
+        def done(submission: Submission, fresh: bool) -> None:
+            bar.update(job, advance=1, description=f"{submission.student} {'graded' if fresh else 'unchanged'}")
 
-        sound = run.grade(done)
+        sound = run.grade(done, workers)
     for incident in run.incidents:
         console.print(f"{incident.student}, {incident.assignment}: {incident.sentence}", markup=False, soft_wrap=True)
     run.write_scores()
@@ -183,6 +202,8 @@ def demo(
     assignments: Assignments = None,
     students: Annotated[int, typer.Option(help="Size of the simulated class.")] = 24,
     output: Output = Path("grading/work/demo"),
+    workers: Workers = None,
+    unsafe: Unsafe = False,
 ) -> None:
     """Grade a simulated class and write its report."""
     from grading import build as builder
@@ -190,6 +211,7 @@ def demo(
     from grading.grade import Run
     from grading.gradebook import GradingFolder
     from grading.report import class_table, write_report
+    from grading.sandbox.host import why_not
 
     notebooks = Course().select(assignments)
     for notebook in notebooks:
@@ -197,8 +219,10 @@ def demo(
             builder.build(notebook)
     folder = GradingFolder(output.resolve() / "submitted", output.resolve())
     make_class(notebooks, folder.submitted, students)
-    run = Run(folder, notebooks)
-    sound = _grade(run)
+    if reason := why_not():
+        errors.print(f"{reason}\nThis class is simulated, so it is graded without the sandbox.", soft_wrap=True)
+    run = Run(folder, notebooks, settings=_settings(unsafe or bool(reason)))
+    sound = _grade(run, workers)
     console.print(class_table(run))
     pages = write_report(run)
     console.print(f"report:   {pages.page}", soft_wrap=True)

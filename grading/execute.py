@@ -15,12 +15,13 @@ from functools import cache
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
-from traitlets import Bool, Float, Integer, default
+from traitlets import Bool, Float, Integer, Unicode, default
 
 from grading import audit, shortcuts
 from grading.channel import connected
 from grading.course import ANSI, HIDDEN, Course, Notebook, Task, grade_id, has_tag, is_solution, is_test, tasks
 from grading.outputs import Outputs
+from grading.results import Kept, apply, dump, key_of
 from grading.session import KernelSession, Ran, Stopped, ordinary, sandboxed
 from grading.student import Student, StudentError, StudentStopped
 from grading.suite import Suite
@@ -57,6 +58,11 @@ def notebook_of(resources: dict) -> Notebook:
     return notebook
 
 
+def is_unsafe() -> bool:
+    """Whether LFI_UNSAFE asks for running students' code without the sandbox."""
+    return os.environ.get("LFI_UNSAFE", "") not in ("", "0")
+
+
 @cache
 def warn_unsafe() -> None:
     """Say it once a process, loudly."""
@@ -77,12 +83,14 @@ class ExecuteAndJudge(Execute):
         config=True
     )
     max_flood = Integer(64 << 20, help="Bytes of output after which a cell is interrupted.").tag(config=True)
+    results = Unicode(help="Folder that holds results of workers; empty: none.").tag(config=True)
+    fresh = Bool(False, help="Run again what is in the folder of results.").tag(config=True)
     grace = Float(2.0, help="Seconds that code has to end after an interrupt.").tag(config=True)
     unsafe = Bool(help="Run students' code without the sandbox. The default is set by LFI_UNSAFE.").tag(config=True)
 
     @default("unsafe")
     def _unsafe_default(self) -> bool:
-        return os.environ.get("LFI_UNSAFE", "") not in ("", "0")
+        return is_unsafe()
 
     def preprocess(self, nb: NotebookNode, resources: dict, km=None):
         """Run the cells in order and judge the tasks; everything that is found out is in `nb.metadata.lfi`."""
@@ -93,6 +101,10 @@ class ExecuteAndJudge(Execute):
         self.code = [cell.source for cell in nb.cells if cell.cell_type == "code" and not is_test(cell)]
         self.sources = {grade_id(cell): cell.source for cell in nb.cells if is_solution(cell)}
         self.verdicts: list[Verdict] = []
+        kept, key = Kept(self.results), key_of(nb, self.notebook, self.limits())
+        if self.results and not self.fresh and (data := kept.get(key)) is not None:
+            apply(data, nb)
+            return nb, resources
         self.incidents: list[str] = nb.metadata["lfi"]["incidents"]
         if self.unsafe:
             warn_unsafe()
@@ -103,7 +115,14 @@ class ExecuteAndJudge(Execute):
             for cell in filter(is_test, nb.cells):
                 self._write(cell, lost(self._task(cell), "The file could not be read.", "unreadable"), "")
         nb.metadata["lfi"]["tasks"] = {verdict.task: verdict.as_dict() for verdict in self.verdicts}
+        if self.results:
+            kept.put(key, dump(nb))
         return nb, resources
+
+    def limits(self) -> dict:
+        """The settings that a result depends on."""
+        names = ("timeout", "call_seconds", "submission_seconds", "max_restarts", "max_output", "unsafe")
+        return {name: getattr(self, name) for name in names}
 
     def _execute(self, nb: NotebookNode, resources: dict) -> None:
         nb.metadata["language_info"] = LANGUAGE

@@ -1,4 +1,7 @@
-"""`lfi grade`: a folder of submissions in; gradebook, feedback and score table out, through nbgrader."""
+"""`lfi grade`: a folder of submissions in; gradebook, feedback and score table out, through nbgrader.
+
+Submissions are run and judged by a pool of workers; the coordinator, this process, alone writes the gradebook.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,22 @@ import csv
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from grading.canonical import Unreadable, read_file
 from grading.course import Notebook, UserError, tasks
+from grading.execute import is_unsafe
 from grading.gradebook import GradingFolder, NbGraderException
 from grading.pipeline import read_graded
+from grading.pool import local_pool, run_submission, write_feedback
+from grading.results import Kept, dependencies, files_digest, files_in
+from grading.sandbox.host import ADDRESS, Zygote
 
 COLUMNS = ("student", "assignment", "task", "score", "max_score", "status")
+TRIES = 2  # a submission whose worker died is run once more
 
 
 @dataclass(frozen=True)
@@ -37,14 +48,33 @@ class Incident:
     sentence: str
 
 
-def find_submissions(submitted: Path, notebooks: list[Notebook]) -> list[tuple[Notebook, str]]:
-    """The (notebook, student) pairs in `submitted/<student>/<assignment>/`; raises UserError if there is none."""
+@dataclass(frozen=True)
+class Submission:
+    """What one student handed in for one assignment."""
+
+    notebook: Notebook
+    student: str
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        return self.folder / self.notebook.release.name
+
+    def fingerprint(self) -> str:
+        """Hash of all that the grade depends on."""
+        digest = hashlib.sha256(dependencies(self.notebook).encode() + files_digest(self.folder).encode())
+        with suppress(Unreadable):
+            digest.update(read_file(self.file))
+        return digest.hexdigest()
+
+
+def find_submissions(submitted: Path, notebooks: list[Notebook]) -> list[Submission]:
+    """The submissions in `submitted/<student>/<assignment>/`; raises UserError if there is none."""
     if not submitted.is_dir():
         raise UserError(f"There is no folder {submitted}.")
     students = sorted(p.name for p in submitted.iterdir() if p.is_dir() and not p.name.startswith("."))
-    found = [
-        (nb, student) for nb in notebooks for student in students if (submitted / student / nb.assignment).is_dir()
-    ]
+    places = [Submission(nb, student, submitted / student / nb.assignment) for nb in notebooks for student in students]
+    found = [place for place in places if place.folder.is_dir()]
     if not found:
         wanted = ", ".join(nb.assignment for nb in notebooks)
         raise UserError(
@@ -54,16 +84,6 @@ def find_submissions(submitted: Path, notebooks: list[Notebook]) -> list[tuple[N
     return found
 
 
-def fingerprint(notebook: Notebook, submission: Path) -> str:
-    """Hash of all that a grade depends on: the submitted file, the release, the checks and the grader."""
-    digest = hashlib.sha256()
-    harness = sorted(Path(__file__).parent.glob("*.py"))
-    paths = [submission, notebook.release, notebook.checks, notebook.mutants, *harness]
-    for path in paths:
-        digest.update(path.read_bytes() if path.is_file() and not path.is_symlink() else b"none")
-    return digest.hexdigest()
-
-
 class Run:
     """One grading run over a folder of submissions.
 
@@ -71,12 +91,17 @@ class Run:
         folder: Where submissions come from and results go.
         notebooks: The assignments to grade.
         force: Grade again what has not changed.
+        settings: Traits of ExecuteAndJudge.
     """
 
-    def __init__(self, folder: GradingFolder, notebooks: list[Notebook], force: bool = False):
+    def __init__(
+        self, folder: GradingFolder, notebooks: list[Notebook], force: bool = False, settings: dict | None = None
+    ):
         self.folder, self.notebooks, self.force = folder, notebooks, force
+        self.settings = {"unsafe": is_unsafe()} | (settings or {})
         self.submissions = find_submissions(folder.submitted, notebooks)
         self.incidents: list[Incident] = []
+        self.sound = True
         try:
             folder.output.mkdir(parents=True, exist_ok=True)
             (folder.output / ".writable").touch()
@@ -84,89 +109,203 @@ class Run:
         except OSError as error:
             raise UserError(f"Cannot write to {folder.output}: {error.strerror}.") from None
 
-    def graded(self, notebook: Notebook, student: str) -> Path:
-        return self.folder.output / "autograded" / student / notebook.assignment / notebook.release.name
+    def graded(self, submission: Submission) -> Path:
+        """Where the autograded notebook of a submission is."""
+        name, notebook = submission.student, submission.notebook
+        return self.folder.output / "autograded" / name / notebook.assignment / notebook.release.name
 
-    def grade(self, done: Callable[[Notebook, str, bool], None]) -> bool:
+    def grade(
+        self,
+        done: Callable[[Submission, bool], None],
+        workers: int | None = None,
+        pool: Executor | None = None,
+    ) -> bool:
         """Grade everything; `done` is told each submission and whether it had to be graded.
+
+        Args:
+            done: Called after each submission.
+            workers: Processes on this machine; all cores unless told.
+            pool: Runs submissions elsewhere, with the interface of concurrent.futures.
 
         Returns:
             Whether every submission could be graded.
         """
         for notebook in self.notebooks:
             self.folder.add_assignment(notebook)
-        sound = True
-        for notebook, student in self.submissions:
-            fresh = self._needed(notebook, student)
-            if fresh:
-                sound &= self._grade(notebook, student)
-            self._note_incidents(notebook, student)
-            done(notebook, student, fresh)
-        return sound
+        waiting = []
+        for submission in self.submissions:
+            if self._needed(submission):
+                waiting.append(submission)
+            else:
+                self._note_incidents(submission)
+                done(submission, False)
+        if waiting:
+            _Schedule(self, waiting, workers or os.cpu_count() or 1, pool, done).run()
+        return self.sound
 
-    def _key(self, notebook: Notebook, student: str) -> tuple[Path, str]:
-        submission = self.folder.submitted / student / notebook.assignment / notebook.release.name
-        return self.graded(notebook, student).with_suffix(".key"), fingerprint(notebook, submission)
+    def fail(self, submission: Submission, why: str) -> None:
+        """Note that a submission could not be graded."""
+        self.sound = False
+        self.incidents.append(
+            Incident(submission.student, submission.notebook.assignment, f"It could not be graded: {why}")
+        )
 
-    def _needed(self, notebook: Notebook, student: str) -> bool:
-        kept, key = self._key(notebook, student)
-        feedback = self.folder.output / "feedback" / student / notebook.assignment
-        done = kept.exists() and kept.read_text() == key and self.graded(notebook, student).exists()
-        return self.force or not done or not any(feedback.glob("*.html"))
-
-    def _grade(self, notebook: Notebook, student: str) -> bool:
-        kept, key = self._key(notebook, student)
-        kept.unlink(missing_ok=True)
+    def book(self, submission: Submission, result: tuple[str, bytes] | None) -> bool:
+        """Enter a result into the gradebook through nbgrader's autograde; True if that worked."""
+        kept = Kept(self.folder.results)
+        if result is not None:
+            kept.put(*result)
+        self._key(submission).unlink(missing_ok=True)
         try:
-            self.folder.autograde(notebook, student)
-            self.folder.feedback(notebook, student)
+            self.folder.autograde(submission.notebook, submission.student, self.settings)
         except NbGraderException as error:
-            self.incidents.append(Incident(student, notebook.assignment, f"It could not be graded: {error}"))
+            self.fail(submission, str(error))
             return False
-        kept.write_text(key)
+        finally:
+            if result is not None:
+                kept.path(result[0]).unlink(missing_ok=True)
         return True
 
-    def _note_incidents(self, notebook: Notebook, student: str) -> None:
-        path = self.graded(notebook, student)
+    def finish(self, submission: Submission) -> None:
+        """Note that everything of a submission is done."""
+        self._key(submission).write_text(submission.fingerprint())
+        self._note_incidents(submission)
+
+    def _key(self, submission: Submission) -> Path:
+        return self.graded(submission).with_suffix(".key")
+
+    def _needed(self, submission: Submission) -> bool:
+        key = self._key(submission)
+        done = key.exists() and self.graded(submission).exists() and key.read_text() == submission.fingerprint()
+        return self.force or not done
+
+    def _note_incidents(self, submission: Submission) -> None:
+        path = self.graded(submission)
         if path.exists():
             for sentence in read_graded(path).metadata["lfi"]["incidents"]:
-                self.incidents.append(Incident(student, notebook.assignment, sentence))
+                self.incidents.append(Incident(submission.student, submission.notebook.assignment, sentence))
 
     def scores(self) -> Iterator[Score]:
         """The rows of scores.csv, from the gradebook and the graded notebooks."""
         with self.folder.gradebook() as gradebook:
-            for notebook, student in self.submissions:
-                path = self.graded(notebook, student)
+            for submission in self.submissions:
+                path = self.graded(submission)
                 if path.exists():
-                    yield from self._scores(gradebook, notebook, student, read_graded(path))
-
-    def _scores(self, gradebook, notebook: Notebook, student: str, graded) -> Iterator[Score]:
-        verdicts = graded.metadata["lfi"]["tasks"]
-        known = tasks(graded)
-        submission = gradebook.find_submission_notebook(notebook.name, notebook.assignment, student)
-        grades = {grade.name: grade for grade in submission.grades}
-        for cell in notebook.read_release().cells:
-            name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
-            grade = grades.get(name)
-            if grade is None:
-                continue
-            task = name.removeprefix("test_")
-            waiting = grade.needs_manual_grade and grade.manual_score is None
-            if task in known:
-                status = verdicts[task]["status"]
-            else:
-                status = "needs grading" if waiting else "graded" if grade.manual_score is not None else "not answered"
-            score = None if waiting and grade.auto_score is None else round(float(grade.score), 2)
-            yield Score(student, notebook.assignment, task, score, grade.max_score, status)
+                    yield from _scores(gradebook, submission, read_graded(path))
 
     def write_scores(self) -> Path:
-        path = self.folder.output / "scores.csv"
-        scratch = path.with_suffix(".csv.part")
-        with scratch.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            for row in self.scores():
-                score = "" if row.score is None else f"{row.score:g}"
-                writer.writerow([row.student, row.assignment, row.task, score, f"{row.max_score:g}", row.status])
-        os.replace(scratch, path)
-        return path
+        """Write scores.csv and incidents.csv; returns the path of the former."""
+        rows = [
+            (row.student, row.assignment, row.task, "" if row.score is None else f"{row.score:g}",
+             f"{row.max_score:g}", row.status)
+            for row in self.scores()
+        ]  # fmt: skip
+        incidents = [(incident.student, incident.assignment, incident.sentence) for incident in self.incidents]
+        _write_csv(self.folder.output / "incidents.csv", ("student", "assignment", "sentence"), incidents)
+        return _write_csv(self.folder.output / "scores.csv", COLUMNS, rows)
+
+
+class _Schedule:
+    """Keeps the workers busy: run a submission, book it here, write its feedback, a few at a time."""
+
+    def __init__(self, run: Run, waiting: list[Submission], workers: int, pool: Executor | None, done: Callable):
+        self.grading, self.waiting, self.workers, self.done = run, list(reversed(waiting)), workers, done
+        self.remote = pool
+        self.tries: dict[Submission, int] = {}
+        self.jobs: dict[Future, tuple[str, Submission]] = {}
+        self.local: Executor | None = None
+
+    def run(self) -> None:
+        if not self.grading.settings["unsafe"]:
+            os.environ[ADDRESS] = Zygote.shared()
+        try:
+            self.local = local_pool(self.workers)
+            while self.waiting or self.jobs:
+                while self.waiting and len(self.jobs) < 2 * self.workers:
+                    self._start(self.waiting.pop())
+                for future in wait(self.jobs, return_when=FIRST_COMPLETED).done:
+                    self._proceed(future, *self.jobs.pop(future))
+        finally:
+            for future in self.jobs:
+                future.cancel()
+            self.local.shutdown(cancel_futures=True)
+
+    def _start(self, submission: Submission) -> None:
+        self.tries[submission] = self.tries.get(submission, 0) + 1
+        try:
+            data = read_file(submission.file)
+        except Unreadable:
+            self._booked(submission, None)
+            return
+        files = {str(path.relative_to(submission.folder)): path.read_bytes() for path in files_in(submission.folder)}
+        job = (submission.notebook.assignment, data, files, self.grading.settings)
+        self._submit(self.remote or self.local, "run", submission, run_submission, *job)
+
+    def _submit(self, pool: Executor, step: str, submission: Submission, function: Callable, *arguments) -> None:
+        self.jobs[pool.submit(function, *arguments)] = (step, submission)
+
+    def _proceed(self, future: Future, step: str, submission: Submission) -> None:
+        try:
+            result = future.result()
+        except BrokenExecutor:
+            self._retry(submission)
+        except UserError:
+            raise
+        except Exception as error:
+            self.grading.fail(submission, f"{type(error).__name__}: {error}")
+            self.done(submission, True)
+        else:
+            if step == "run":
+                self._booked(submission, result)
+            else:
+                self.grading.finish(submission)
+                self.done(submission, True)
+
+    def _booked(self, submission: Submission, result: tuple[str, bytes] | None) -> None:
+        if self.grading.book(submission, result):
+            notebook = submission.notebook
+            job = (self.grading.folder, notebook.assignment, submission.student)
+            self._submit(self.local, "feedback", submission, write_feedback, *job)
+        else:
+            self.done(submission, True)
+
+    def _retry(self, submission: Submission) -> None:
+        """A worker died: begin with new ones, for this submission once more and for all that were under way."""
+        under_way = [submission, *(other for _, other in self.jobs.values())]
+        self.jobs.clear()
+        self.local.shutdown(wait=False, cancel_futures=True)
+        self.local = local_pool(self.workers)
+        for other in under_way:
+            if self.tries[other] < TRIES:
+                self.waiting.append(other)
+            else:
+                self.grading.fail(other, "the worker that graded it died twice.")
+                self.done(other, True)
+
+
+def _scores(gradebook, submission: Submission, graded) -> Iterator[Score]:
+    notebook, student = submission.notebook, submission.student
+    verdicts, known = graded.metadata["lfi"]["tasks"], tasks(graded)
+    found = gradebook.find_submission_notebook(notebook.name, notebook.assignment, student)
+    grades = {grade.name: grade for grade in found.grades}
+    for cell in notebook.read_release().cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        grade = grades.get(name)
+        if grade is None:
+            continue
+        task = name.removeprefix("test_")
+        waiting = grade.needs_manual_grade and grade.manual_score is None
+        if task in known:
+            status = verdicts[task]["status"]
+        else:
+            status = "needs grading" if waiting else "graded" if grade.manual_score is not None else "not answered"
+        score = None if waiting and grade.auto_score is None else round(float(grade.score), 2)
+        yield Score(student, notebook.assignment, task, score, grade.max_score, status)
+
+
+def _write_csv(path: Path, columns: tuple, rows: list) -> Path:
+    scratch = path.with_suffix(".csv.part")
+    with scratch.open("w", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+    os.replace(scratch, path)
+    return path

@@ -98,9 +98,16 @@ class GradingFolder:
         config.CourseDirectory.release_directory = str(self.output / ".release")
         _converter(GenerateAssignment, config, force=True).start()
 
-    def autograde(self, notebook: Notebook, student: str) -> None:
+    @property
+    def results(self) -> Path:
+        """Where results of workers wait to be entered."""
+        return self.output / ".results"
+
+    def autograde(self, notebook: Notebook, student: str, settings: dict) -> None:
         """nbgrader's autograde of one submission, with the preprocessors of our configuration."""
-        _converter(Autograde, self.config(notebook, student), force=True).start()
+        config = self.config(notebook, student)
+        config.ExecuteAndJudge.update(settings, results=str(self.results))
+        _converter(Autograde, config, force=True).start()
 
     def feedback(self, notebook: Notebook, student: str) -> None:
         """nbgrader's generate_feedback of one submission."""

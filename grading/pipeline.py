@@ -15,12 +15,11 @@ from nbconvert.exporters import NotebookExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import compute_checksum
 
-from grading.canonical import Unreadable, canonical, is_extra, read
+from grading.canonical import Unreadable, canonical_submission, is_extra, read_file
 from grading.course import (
     ANSI,
     HIDDEN,
@@ -30,6 +29,7 @@ from grading.course import (
     tasks,
 )
 from grading.execute import notebook_of
+from grading.results import files_digest
 
 HARMLESS = ALLOWED_TAGS | set("p pre h1 h2 h3 h4 h5 h6 hr br div span table thead tbody tr th td del sup sub".split())  # noqa: SIM905, E501
 
@@ -40,15 +40,13 @@ class SubmissionExporter(NotebookExporter):
     def from_filename(self, filename: str, resources: dict | None = None, **kw):
         if not self.parent._sanitizing:
             return super().from_filename(filename, resources=resources, **kw)
-        release = notebook_of(resources).read_release()
+        path = Path(filename)
         try:
-            cells, notes = read(Path(filename))
+            submitted = read_file(path)
         except Unreadable as error:
-            cells, notes = [], [str(error)]
-        nb, more = canonical(release, cells)
-        nb.metadata["lfi"] = {"incidents": notes + more, "readable": bool(cells), "tasks": {}}
-        if not cells:
-            nb.cells.insert(0, new_markdown_cell(f"**This notebook could not be graded.** {notes[0]}", id="unreadable"))
+            submitted = error
+        release = notebook_of(resources).read_release()
+        nb = canonical_submission(release, submitted, files_digest(path.parent))
         return self.from_notebook_node(nb, resources, **kw)
 
 

@@ -110,9 +110,9 @@ def sheets(run: Run) -> list[Sheet]:
 def _misconceptions(run: Run, notebook: Notebook) -> tuple[list, list]:
     """Which hints were given and which checks failed, most frequent first: (students, task, words)."""
     hints, checks = defaultdict(int), defaultdict(int)
-    for other, student in run.submissions:
-        path = run.graded(other, student)
-        if other != notebook or not path.exists():
+    for submission in run.submissions:
+        path = run.graded(submission)
+        if submission.notebook != notebook or not path.exists():
             continue
         for name, verdict in read_graded(path).metadata["lfi"]["tasks"].items():
             for hint in verdict["hints"]:

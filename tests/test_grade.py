@@ -140,7 +140,11 @@ def test_what_a_student_writes_is_shown_as_it_was_meant(graded):
 
 
 def test_incidents_are_sentences(graded):
-    found = {incident.student: incident.sentence for incident in graded[0].incidents}
+    found = {
+        incident.student: incident.sentence
+        for incident in graded[0].incidents
+        if not incident.sentence.startswith("UNSAFE")
+    }
     assert set(found) == {"broken", "dies"}
     assert found["broken"].startswith("The file is not a whole Jupyter notebook")
 
@@ -165,8 +169,8 @@ def test_what_is_graded_is_not_graded_again_until_it_changes(built, tmp_path):
 
     def grade():
         fresh = []
-        assert Run(folder, [built]).grade(lambda nb, student, was_fresh: fresh.append((student, was_fresh)))
-        return fresh
+        assert Run(folder, [built]).grade(lambda done, was_fresh: fresh.append((done.student, was_fresh)))
+        return sorted(fresh)
 
     assert grade() == [("a", True), ("b", True)]
     assert grade() == [("a", False), ("b", False)]
@@ -180,14 +184,14 @@ def test_an_interrupted_run_goes_on_where_it_stopped(built, tmp_path):
         hand_in(built, submitted, student)
     folder = GradingFolder(submitted, tmp_path / "out")
 
-    def stop(nb, student, fresh):
+    def stop(submission, fresh):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Run(folder, [built]).grade(stop)
+        Run(folder, [built]).grade(stop, workers=1)
     fresh = []
-    assert Run(folder, [built]).grade(lambda nb, student, was_fresh: fresh.append(was_fresh))
-    assert fresh == [False, True]
+    assert Run(folder, [built]).grade(lambda submission, was_fresh: fresh.append(was_fresh))
+    assert sorted(fresh) == [False, True]
 
 
 def test_a_manual_score_survives_a_regrade(built, tmp_path):

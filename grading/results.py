@@ -1,0 +1,103 @@
+"""What came of running a submission, kept under a hash of everything that it depends on.
+
+Workers make results, nbgrader's autograde uses them: running is the slow part of grading, and it alone is done in
+parallel and only once. A result is plain JSON: outputs by cell, verdicts, incidents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+from nbformat import NotebookNode, from_dict
+
+from grading.course import HIDDEN, Notebook
+
+VERSION = 1
+
+
+@cache
+def dependencies(notebook: Notebook) -> str:
+    """Hash of what every grade of a notebook depends on: release, checks, hints, helpers, data, packages, grader."""
+    root, harness = notebook.course.root, Path(__file__).parent
+    paths = [notebook.release, notebook.checks, notebook.mutants, root / "requirements.txt"]
+    paths += [*root.glob("helpers/*.py"), *root.glob("data/*/*"), *harness.glob("*.py"), *harness.glob("sandbox/*.py")]
+    digest = hashlib.sha256(str(VERSION).encode())
+    for path in sorted(set(paths)):
+        digest.update(path.name.encode() + (path.read_bytes() if path.is_file() else b""))
+    return digest.hexdigest()
+
+
+def key_of(nb: NotebookNode, notebook: Notebook, limits: dict) -> str:
+    """The key of a canonical notebook's result.
+
+    Args:
+        nb: The notebook, with or without hidden tests.
+        notebook: Which it is.
+        limits: The settings under which it runs.
+    """
+    code = (cell for cell in nb.cells if cell.cell_type == "code")
+    cells = [[cell.get("id"), HIDDEN.sub("", cell.source).strip()] for cell in code]
+    text = json.dumps([dependencies(notebook), cells, nb.metadata["lfi"]["files"], sorted(limits.items())])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The other files of a submission: plain files, no notebooks, links never followed."""
+    found = []
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(here, name) for name in sorted(names) if not name.endswith(".ipynb"))
+        found += [path for path in paths if path.is_file() and not path.is_symlink()]
+    return found
+
+
+def files_digest(folder: Path) -> str:
+    """Hash of the other files of a submission."""
+    digest = hashlib.sha256()
+    for path in files_in(folder):
+        digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def dump(nb: NotebookNode) -> bytes:
+    """A result as bytes: what running added to the notebook."""
+    outputs = {cell.id: [cell.outputs, cell.execution_count] for cell in nb.cells if cell.cell_type == "code"}
+    return json.dumps({"outputs": outputs, "lfi": nb.metadata["lfi"]}).encode()
+
+
+def apply(data: bytes, nb: NotebookNode) -> None:
+    """Put a result into the canonical notebook that it belongs to."""
+    found = from_dict(json.loads(data))
+    for cell in nb.cells:
+        if cell.cell_type == "code" and cell.id in found.outputs:
+            cell.outputs, cell.execution_count = found.outputs[cell.id]
+    nb.metadata["lfi"] = found.lfi
+
+
+class Kept:
+    """A folder of results."""
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+
+    def path(self, key: str) -> Path:
+        """Where a result is kept."""
+        return self.folder / f"{key}.json"
+
+    def get(self, key: str) -> bytes | None:
+        """A result, or None."""
+        try:
+            return self.path(key).read_bytes()
+        except OSError:
+            return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep a result; other processes see all of it or nothing."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        scratch = self.folder / f".{key}.{os.getpid()}"
+        scratch.write_bytes(data)
+        scratch.replace(self.path(key))
