@@ -14,7 +14,6 @@ from grading import forbid, stub
 from grading.student import Student, StudentKilled, StudentProtocolError, StudentTimeout
 
 CALL_SECONDS = 10.0
-CONNECT_SECONDS = 10.0
 END_SECONDS = 0.5
 BUFFER = 4 << 20
 
@@ -119,7 +118,7 @@ def connected(kernel: Kernel, seconds: float = CALL_SECONDS, until: float = floa
 
     Args:
         kernel: Where the notebook has run.
-        seconds: Time limit of each call.
+        seconds: Time limit of each call, and of the kernel's connecting.
         until: When (time.monotonic) all calls must be over.
     """
     with ExitStack() as stack:
@@ -136,7 +135,7 @@ def connected(kernel: Kernel, seconds: float = CALL_SECONDS, until: float = floa
         sources = [Path(module.__file__).read_text() for module in (stub, forbid)]
         request = kernel.begin(_SERVE.format(sources=sources, path=there))
         try:
-            with _accept(listener, kernel, request, until) as connection:
+            with _accept(listener, kernel, request, min(time.monotonic() + seconds, until)) as connection:
                 for direction in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                     connection.setsockopt(socket.SOL_SOCKET, direction, BUFFER)
                 yield Student(Channel(connection, seconds, until, lambda: kernel.obituary(1.0)))
@@ -145,9 +144,8 @@ def connected(kernel: Kernel, seconds: float = CALL_SECONDS, until: float = floa
 
 
 def _accept(listener: socket.socket, kernel: Kernel, request: str, until: float) -> socket.socket:
-    deadline = min(time.monotonic() + CONNECT_SECONDS, until)
     listener.settimeout(0.05)
-    while time.monotonic() < deadline:
+    while time.monotonic() < until:
         with suppress(TimeoutError):
             return listener.accept()[0]
         if not kernel.alive:
