@@ -6,6 +6,7 @@ cells that went well have run again. Time, restarts and output are bounded, so a
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 import sys
@@ -18,6 +19,7 @@ from nbgrader.preprocessors import Execute
 from traitlets import Bool, Float, Integer, Unicode, default
 
 from grading import audit, shortcuts
+from grading.canonical import is_extra
 from grading.channel import connected
 from grading.course import ANSI, HIDDEN, Course, Notebook, Task, grade_id, has_tag, is_solution, is_test, tasks
 from grading.outputs import Outputs
@@ -37,6 +39,7 @@ LANGUAGE = {
     "nbconvert_exporter": "python",
     "codemirror_mode": {"name": "ipython", "version": 3},
 }
+START_ATTEMPTS = 3
 MAX_LOST = 2  # kernels that a submission may lose through no fault of its own
 
 
@@ -136,7 +139,8 @@ class ExecuteAndJudge(Execute):
             grace=self.grace,
         )
         self.until = time.monotonic() + self.submission_seconds
-        self.good: list[str] = []
+        self.good: list[NotebookNode] = []
+        self.progress = True
         self.kernels = self.lost_kernels = 0
         self.over = ""
         try:
@@ -164,17 +168,28 @@ class ExecuteAndJudge(Execute):
     def _start(self) -> None:
         self.session.stop()
         self.kernels += 1
-        try:
-            self.session.start()
-        except Stopped as stopped:
-            self.over = f"the kernel {stopped}"
-            return
-        for source in list(self.good):
-            ran = self.session.run(source, self._seconds(), silent=True)
+        self._start_kernel()
+        if not self.progress:  # not even one cell went well in the last kernel: some extra cell may have spoilt it
+            self.good = [cell for cell in self.good if not is_extra(cell)]
+        self.progress = False
+        for cell in list(self.good):
+            ran = self.session.run(cell.source, self._seconds(), silent=True)
             if ran.end in ("ended", "interrupted"):
-                self.good.remove(source)
+                self.good.remove(cell)
             self._note_lost(ran.end == "lost")
             if not self.session.alive:
+                return
+
+    def _start_kernel(self) -> None:
+        """Start a kernel; that it cannot be started is no fault of the submission, which then is not graded at all."""
+        for attempt in range(START_ATTEMPTS):
+            try:
+                self.session.start()
+            except Stopped:
+                self.session.stop()
+                if attempt == START_ATTEMPTS - 1:
+                    raise
+            else:
                 return
 
     def _note_lost(self, is_lost: bool) -> bool:
@@ -215,7 +230,8 @@ class ExecuteAndJudge(Execute):
         while self._ready():
             ran = self.session.run(cell.source, self._seconds())
             if ran.end in ("ok", "error"):
-                self.good.append(cell.source)
+                self.good.append(copy.copy(cell))
+                self.progress = True
             if not self._note_lost(ran.end == "lost"):
                 return ran
         return None

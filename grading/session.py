@@ -35,7 +35,7 @@ KERNELSPECS = Path(__file__).parent / "sandbox" / "kernelspecs"
 
 
 class Stopped(Exception):
-    """The kernel has ended; the text says why, as the end of a sentence about what ran: "it ..."."""
+    """No kernel could be started."""
 
 
 @dataclass
@@ -111,7 +111,7 @@ class KernelSession:
         try:
             self.manager.start_kernel(cwd=self._folder, extra_arguments=[])
         except OSError as error:
-            raise Stopped(f"could not be started ({error})") from None
+            raise Stopped(f"The kernel could not be started: {error}") from None
         self._shell = self.manager.connect_shell(identity=self.manager.session.bsession)
         self._iopub = self.manager.connect_iopub()
         self._poller = zmq.Poller()
@@ -136,10 +136,10 @@ class KernelSession:
                         heard |= source is self._iopub
                         again = min(again, time.monotonic() + 0.1)
                 if not self.alive:
-                    raise Stopped("could not be started")
+                    raise Stopped("The kernel ended as soon as it was started.")
             if replied and heard:
                 return
-        raise Stopped("did not start in time")
+        raise Stopped(f"The kernel did not answer within {START_SECONDS:g} seconds.")
 
     @property
     def alive(self) -> bool:

@@ -11,12 +11,9 @@ DEADLY = {
     "exit": ("import os; os._exit(0)", "ended the kernel"),
     "segfault": ("import ctypes; ctypes.string_at(0)", "segmentation fault"),
     "abort": ("import os; os.abort()", "ended the kernel|crashed"),
-    "killed by its own thread": ("import os, signal; signal.pthread_kill(__import__('threading').get_ident(), 11); "
-                                 "__import__('time').sleep(9)", "segmentation fault"),
     "stack overflow": ("import sys; sys.setrecursionlimit(10**9); f = lambda: f(); "
                        "exec('def g(): return [g() for _ in [0]]', d := {}); d['g']()", "crashed|memory|longer"),
-    "memory bomb": ("b = []\n    while True: b.append(bytearray(50_000_000)); b[-1][::4096] = b'x' * len(b[-1][::4096])",
-                    "memory|raised"),
+    "memory bomb": ("b = []\n    while True: b.append(b'x' * 50_000_000)", "memory|MemoryError"),
 }  # fmt: skip
 ENDLESS = {
     "loop": "while True: pass",
@@ -37,7 +34,8 @@ def function(body):
 @pytest.mark.parametrize("name", DEADLY)
 def test_a_deadly_function_costs_its_task(grade, name):
     body, words = DEADLY[name]
-    graded = grade(double=function(body), quadruple="def quadruple(x):\n    return 4 * x")
+    quadruple = "def quadruple(x):\n    return 4 * x"
+    graded = grade(double=function(body), quadruple=quadruple, settings={"timeout": 15, "call_seconds": 15.0})
     assert graded.scores == (0.0, 2.0, 3.0)
     assert graded.verdicts["double"]["status"] in ("stopped", "failed")
     told = graded.notes["double"] + str(graded.verdicts["double"]["outcomes"])
@@ -66,7 +64,7 @@ def test_a_memory_bomb_is_told_as_one(grade):
     code = "x = []\nwhile True: x.append(b'x' * (32 << 20))"
     told = []
     for sandbox in ({"memory": 256 << 20}, {}):
-        graded = grade(last=code, sandbox=sandbox)
+        graded = grade(last=code, sandbox=sandbox, settings={"timeout": 15})
         told.append(graded.everything)
         assert graded.scores == RIGHT
     assert all("MemoryError" in text or "needed more memory" in text for text in told)
@@ -187,7 +185,7 @@ for _ in range(3): threading.Thread(target=chatter, daemon=True).start()
     "an event loop of its own": "import asyncio\nasyncio.get_event_loop().stop()",
     "patched time": "import time\ntime.time = time.monotonic = lambda: 0.0",
 }
-BREAKS_ITSELF = {"no built-ins", "another key", "closes the kernel's sockets", "small recursion limit"}
+BREAKS_ITSELF = {"deletes all names", "no built-ins", "another key", "closes the kernel's sockets", "small recursion limit"}
 
 
 @pytest.mark.parametrize("name", STRANGE)
