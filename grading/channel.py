@@ -17,10 +17,14 @@ CALL_SECONDS = 10.0
 END_SECONDS = 0.5
 BUFFER = 4 << 20
 
-_SERVE = """(lambda lfi: (
-    [exec(compile(source, '<lfi>', 'exec'), lfi) for source in {sources!r}],
-    lfi['serve']({path!r}, __import__('IPython').get_ipython().user_ns, lfi['forbid']),
-))({{'__name__': 'lfi'}})[1]"""
+# The sources are compiled once a kernel; nothing of this leaves a name in the notebook.
+_SERVE = """(lambda modules, name: (
+    name in modules or (
+        modules.__setitem__(name, type(__import__('sys'))(name)),
+        [exec(compile(source, '<lfi>', 'exec'), vars(modules[name])) for source in {sources!r}],
+    ),
+    modules[name].serve({path!r}, __import__('IPython').get_ipython().user_ns, modules[name].forbid),
+))(__import__('sys').modules, '_lfi')[1]"""
 
 
 class Kernel(Protocol):

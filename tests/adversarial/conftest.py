@@ -12,7 +12,7 @@ from traitlets.config import Config
 from grading.canonical import canonical_submission
 from grading.course import Course, grade_id
 from grading.execute import ExecuteAndJudge
-from grading.sandbox.host import why_not
+from grading.sandbox.host import Zygote, why_not
 
 REASON = why_not()
 SECRET = "canary-7f3a9c51"
@@ -66,6 +66,7 @@ def grade(built_course, tmp_path_factory):
         patch.setenv("LFI_COURSE", str(built_course))
         patch.setenv("LFI_CANARY", SECRET)
         (notebook,) = Course().select(None)
+        Zygote.shared()
 
         def grade(first="", last="", files=(), settings=None, sandbox=None, keep=None, **answers):
             folder = tmp_path_factory.mktemp("submission")
@@ -113,8 +114,6 @@ def canary(tmp_path):
 @pytest.fixture(autouse=True)
 def nothing_left_behind():
     """After each test, none of the sandbox's kernels runs on and no folder of theirs is left."""
-    from grading.sandbox.host import Zygote
-
     yield
     zygote = Zygote._shared
     if zygote is not None and zygote.owner == os.getpid():
