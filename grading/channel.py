@@ -10,16 +10,21 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from grading import stub
+from grading import forbid, stub
 from grading.student import Student, StudentKilled, StudentProtocolError, StudentTimeout
 
 CALL_SECONDS = 10.0
-CONNECT_SECONDS = 10.0
 END_SECONDS = 0.5
 BUFFER = 4 << 20
 
-_SERVE = "exec(compile({source!r}, '<lfi>', 'exec'), (_lfi := {{'__name__': 'lfi_stub'}}))\n"
-_SERVE += "_lfi['serve']({path!r}, __import__('IPython').get_ipython().user_ns)"
+# The sources are compiled once a kernel; nothing of this leaves a name in the notebook.
+_SERVE = """(lambda modules, name: (
+    name in modules or (
+        modules.__setitem__(name, type(__import__('sys'))(name)),
+        [exec(compile(source, '<lfi>', 'exec'), vars(modules[name])) for source in {sources!r}],
+    ),
+    modules[name].serve({path!r}, __import__('IPython').get_ipython().user_ns, modules[name].forbid),
+))(__import__('sys').modules, '_lfi')[1]"""
 
 
 class Kernel(Protocol):
@@ -117,7 +122,7 @@ def connected(kernel: Kernel, seconds: float = CALL_SECONDS, until: float = floa
 
     Args:
         kernel: Where the notebook has run.
-        seconds: Time limit of each call.
+        seconds: Time limit of each call, and of the kernel's connecting.
         until: When (time.monotonic) all calls must be over.
     """
     with ExitStack() as stack:
@@ -131,9 +136,10 @@ def connected(kernel: Kernel, seconds: float = CALL_SECONDS, until: float = floa
         listener.bind(str(here))
         here.chmod(0o666)
         listener.listen(1)
-        request = kernel.begin(_SERVE.format(source=Path(stub.__file__).read_text(), path=there))
+        sources = [Path(module.__file__).read_text() for module in (stub, forbid)]
+        request = kernel.begin(_SERVE.format(sources=sources, path=there))
         try:
-            with _accept(listener, kernel, request, until) as connection:
+            with _accept(listener, kernel, request, min(time.monotonic() + seconds, until)) as connection:
                 for direction in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                     connection.setsockopt(socket.SOL_SOCKET, direction, BUFFER)
                 yield Student(Channel(connection, seconds, until, lambda: kernel.obituary(1.0)))
@@ -142,9 +148,8 @@ def connected(kernel: Kernel, seconds: float = CALL_SECONDS, until: float = floa
 
 
 def _accept(listener: socket.socket, kernel: Kernel, request: str, until: float) -> socket.socket:
-    deadline = min(time.monotonic() + CONNECT_SECONDS, until)
     listener.settimeout(0.05)
-    while time.monotonic() < deadline:
+    while time.monotonic() < until:
         with suppress(TimeoutError):
             return listener.accept()[0]
         if not kernel.alive:

@@ -6,6 +6,7 @@ cells that went well have run again. Time, restarts and output are bounded, so a
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 import sys
@@ -17,13 +18,14 @@ from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
 from traitlets import Bool, Float, Integer, Unicode, default
 
-from grading import audit
+from grading import audit, shortcuts
+from grading.canonical import is_extra
 from grading.channel import connected
 from grading.course import ANSI, HIDDEN, Course, Notebook, Task, grade_id, has_tag, is_solution, is_test, tasks
 from grading.outputs import Outputs
 from grading.results import Kept, apply, dump, key_of
 from grading.session import KernelSession, Ran, Stopped, ordinary, sandboxed
-from grading.student import StudentKilled
+from grading.student import Student, StudentError, StudentStopped
 from grading.suite import Suite
 from grading.verdict import Verdict, blame, judge, lost, wrap
 
@@ -37,6 +39,7 @@ LANGUAGE = {
     "nbconvert_exporter": "python",
     "codemirror_mode": {"name": "ipython", "version": 3},
 }
+START_ATTEMPTS = 3
 MAX_LOST = 2  # kernels that a submission may lose through no fault of its own
 
 
@@ -98,6 +101,7 @@ class ExecuteAndJudge(Execute):
         self.suite, self.hints = suite_of(self.notebook), hints_of(self.notebook)
         self.known = tasks(nb)
         self.stubs = {grade_id(c): c.source.strip() for c in self.notebook.read_release().cells if is_solution(c)}
+        self.code = [cell.source for cell in nb.cells if cell.cell_type == "code" and not is_test(cell)]
         self.sources = {grade_id(cell): cell.source for cell in nb.cells if is_solution(cell)}
         self.verdicts: list[Verdict] = []
         kept, key = Kept(self.results), key_of(nb, self.notebook, self.limits())
@@ -135,7 +139,8 @@ class ExecuteAndJudge(Execute):
             grace=self.grace,
         )
         self.until = time.monotonic() + self.submission_seconds
-        self.good: list[str] = []
+        self.good: list[NotebookNode] = []
+        self.progress = True
         self.kernels = self.lost_kernels = 0
         self.over = ""
         try:
@@ -163,17 +168,28 @@ class ExecuteAndJudge(Execute):
     def _start(self) -> None:
         self.session.stop()
         self.kernels += 1
-        try:
-            self.session.start()
-        except Stopped as stopped:
-            self.over = f"the kernel {stopped}"
-            return
-        for source in list(self.good):
-            ran = self.session.run(source, self._seconds(), silent=True)
+        self._start_kernel()
+        if not self.progress:  # not even one cell went well in the last kernel: some extra cell may have spoilt it
+            self.good = [cell for cell in self.good if not is_extra(cell)]
+        self.progress = False
+        for cell in list(self.good):
+            ran = self.session.run(cell.source, self._seconds(), silent=True)
             if ran.end in ("ended", "interrupted"):
-                self.good.remove(source)
+                self.good.remove(cell)
             self._note_lost(ran.end == "lost")
             if not self.session.alive:
+                return
+
+    def _start_kernel(self) -> None:
+        """Start a kernel; that it cannot be started is no fault of the submission, which then is not graded at all."""
+        for attempt in range(START_ATTEMPTS):
+            try:
+                self.session.start()
+            except Stopped:
+                self.session.stop()
+                if attempt == START_ATTEMPTS - 1:
+                    raise
+            else:
                 return
 
     def _note_lost(self, is_lost: bool) -> bool:
@@ -214,7 +230,8 @@ class ExecuteAndJudge(Execute):
         while self._ready():
             ran = self.session.run(cell.source, self._seconds())
             if ran.end in ("ok", "error"):
-                self.good.append(cell.source)
+                self.good.append(copy.copy(cell))
+                self.progress = True
             if not self._note_lost(ran.end == "lost"):
                 return ran
         return None
@@ -242,6 +259,10 @@ class ExecuteAndJudge(Execute):
             verdict = self._judge_once(task, untouched)
             if not self._note_lost(not self.session.alive and self.session.lost):
                 break
+        for routine in shortcuts.uses(task.name, self.code, self.suite.forbidden.get(task.name, ())):
+            self.incidents.append(
+                f"{task.name}: its source uses {routine}, which is the task itself. Please review it."
+            )
         if verdict.status == "stopped":
             self.incidents.append(f"{task.name}: {verdict.notes[0]}")
         blame(verdict, source, self.verdicts)
@@ -250,9 +271,20 @@ class ExecuteAndJudge(Execute):
     def _judge_once(self, task: Task, untouched: bool) -> Verdict:
         try:
             with connected(self.session, self.call_seconds, self.until) as student:
+                self._forbid(task, student)
                 return judge(task, self.suite, student, self.hints.get(task.name, {}), untouched)
-        except StudentKilled as killed:
-            return lost(task, f"Before your function could be checked, {killed.sentence}.")
+        except StudentStopped as stopped:
+            return lost(task, f"Before your function could be checked, {stopped.sentence}.")
+
+    def _forbid(self, task: Task, student: Student) -> None:
+        routines = self.suite.forbidden.get(task.name, ())
+        try:
+            if routines:
+                student.forbid(routines)
+        except StudentStopped:
+            raise
+        except StudentError as error:
+            self.incidents.append(f"{task.name}: shortcuts could not be forbidden, because {error.sentence}.")
 
     def _task(self, cell: NotebookNode) -> Task:
         return self.known[grade_id(cell).removeprefix("test_")]

@@ -27,7 +27,7 @@ from grading.outputs import Displays, Outputs
 MAX_MESSAGE = 16 << 20  # bytes; a longer one makes zmq drop the connection
 QUEUE = 200  # messages that wait unread
 START_SECONDS = 60.0
-REPLY_TO_IDLE = 2.0  # seconds that outputs may come after the reply
+REPLY_TO_IDLE = 1.0  # seconds that outputs may come after the reply
 log = logging.getLogger("lfi.kernel")
 log.addHandler(logging.NullHandler())
 log.propagate = False
@@ -35,7 +35,7 @@ KERNELSPECS = Path(__file__).parent / "sandbox" / "kernelspecs"
 
 
 class Stopped(Exception):
-    """The kernel has ended; the text says why, as the end of a sentence about what ran: "it ..."."""
+    """No kernel could be started."""
 
 
 @dataclass
@@ -111,7 +111,7 @@ class KernelSession:
         try:
             self.manager.start_kernel(cwd=self._folder, extra_arguments=[])
         except OSError as error:
-            raise Stopped(f"could not be started ({error})") from None
+            raise Stopped(f"The kernel could not be started: {error}") from None
         self._shell = self.manager.connect_shell(identity=self.manager.session.bsession)
         self._iopub = self.manager.connect_iopub()
         self._poller = zmq.Poller()
@@ -123,8 +123,17 @@ class KernelSession:
             self._poller.register(self._end, zmq.POLLIN)
         self._wait_until_ready()
 
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+    def _renew_iopub(self) -> None:
+        """zmq has left the line for good after a message beyond MAX_MESSAGE."""
+        self._poller.unregister(self._iopub)
+        self._iopub.close(linger=0)
+        self._iopub = self.manager.connect_iopub()
+        self._poller.register(self._iopub, zmq.POLLIN)
+        with contextlib.suppress(Stopped):
+            self._wait_until_ready(1.0)
+
+    def _wait_until_ready(self, seconds: float = START_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             request = self._send("kernel_info_request", {})
             replied = heard = False
@@ -136,10 +145,10 @@ class KernelSession:
                         heard |= source is self._iopub
                         again = min(again, time.monotonic() + 0.1)
                 if not self.alive:
-                    raise Stopped("could not be started")
+                    raise Stopped("The kernel ended as soon as it was started.")
             if replied and heard:
                 return
-        raise Stopped("did not start in time")
+        raise Stopped(f"The kernel did not answer within {seconds:g} seconds.")
 
     @property
     def alive(self) -> bool:
@@ -215,6 +224,7 @@ class KernelSession:
         while True:
             now = time.monotonic()
             if replied_at is not None and now > replied_at + REPLY_TO_IDLE:
+                self._renew_iopub()
                 break
             if replied_at is None and (now > deadline or received > self._flood):
                 if ran.end in ("interrupted", "ended"):
@@ -225,7 +235,8 @@ class KernelSession:
                 received, deadline = 0, now + self._grace
                 self._interrupt()
             idle = False
-            for source_socket, message in self._messages(min(0.2, max(0.0, deadline - now)), self._flood * 2):
+            patience = (deadline if replied_at is None else replied_at + REPLY_TO_IDLE) - now
+            for source_socket, message in self._messages(min(0.2, max(0.0, patience)), self._flood * 2):
                 received += message.get("size", 0)
                 if not _answers(message, request):
                     continue
@@ -250,6 +261,8 @@ class KernelSession:
                 ran.end = "lost" if self.lost else "ended"
                 ran.why = self.obituary()
                 break
+        if ran.end == "interrupted":
+            self._end_others()
         if ran.failure and not any(output.output_type == "error" for output in ran.outputs):
             outputs.take("error", ran.failure)
         return ran
@@ -288,6 +301,8 @@ class KernelSession:
                 interrupted, deadline = True, time.monotonic() + self._grace
             for source, message in self._messages(0.05):
                 if source is self._shell and _answers(message, request):
+                    if interrupted:
+                        self._end_others()
                     return True
         return False
 
@@ -298,6 +313,11 @@ class KernelSession:
     def _interrupt(self) -> None:
         with contextlib.suppress(Exception):
             self.manager.signal_kernel(signal.SIGINT)
+
+    def _end_others(self) -> None:
+        """End processes that interrupted code has left behind, where that can be done."""
+        if hasattr(self._process, "end_others"):
+            self._process.end_others()
 
     def _kill(self, ran: Ran | None = None) -> None:
         if ran is not None:

@@ -17,9 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grading import stub
+from grading import shortcuts, stub
 
 NOT_IMPLEMENTED = "it is not implemented yet"
+MALFORMED = "the reply is malformed"
+MAX_NAMES = 100
 
 
 class StudentError(Exception):
@@ -65,7 +67,7 @@ class Handle:
         self._student, self._number, self._kind = student, number, kind
 
     def __call__(self, *args, **kwargs):
-        return self._student._ask("call", of=self, args=args, kwargs=kwargs)["value"]
+        return self._student._call(self, args, kwargs).value
 
     def __getattr__(self, name: str):
         if name.startswith("_"):
@@ -87,16 +89,24 @@ class Student:
 
     def __init__(self, channel):
         self._channel = channel
+        self._forbidden: tuple[str, ...] = ()
 
     def __getattr__(self, name: str):
         if name.startswith("_"):
             raise AttributeError(name)
-        return lambda *args, **kwargs: self.call(name, *args, **kwargs).value
+        return lambda *args, **kwargs: self._call(name, args, kwargs).value
 
     def call(self, name: str, *args, **kwargs) -> Call:
         """Call a function or class of the notebook; changed arguments are in the result's `arguments`."""
-        reply = self._ask("call", of=name, args=args, kwargs=kwargs)
-        return Call(reply["value"], tuple(reply["args"]))
+        return self._call(name, args, kwargs, changed=True)
+
+    def _call(self, of, args: tuple, kwargs: dict, changed: bool = False) -> Call:
+        reply = self._ask("call", of=of, args=args, kwargs=kwargs, changed=changed)
+        if not isinstance(reply, dict) or set(reply) != {"value", "args"} or not isinstance(reply["args"], tuple):
+            raise StudentProtocolError(MALFORMED)
+        if changed and len(reply["args"]) != len(args):
+            raise StudentProtocolError(MALFORMED)
+        return Call(reply["value"], reply["args"])
 
     def value(self, name: str):
         """The value of a name of the notebook."""
@@ -127,11 +137,18 @@ class Student:
         """
         several = tuple([wrt] if isinstance(wrt, int) else wrt)
         found = self._ask("gradient", of=of, args=tuple(args), wrt=several, output=output, cotangent=cotangent)
+        if not isinstance(found, tuple) or len(found) != len(several):
+            raise StudentProtocolError(MALFORMED)
         return found[0] if isinstance(wrt, int) else found
 
     def seed(self, number: int) -> None:
         """Seed random, NumPy and torch in the notebook."""
         self._ask("seed", seed=number)
+
+    def forbid(self, routines: Sequence[str]) -> None:
+        """Make library routines unavailable in the notebook for as long as it is connected; not in this process."""
+        self._forbidden = tuple(routines)
+        self._ask("forbid", routines=list(routines))
 
     def _ask(self, do: str, **request):
         reply = self._channel(*stub.pack({"do": do, **request}, _number))
@@ -139,23 +156,32 @@ class Student:
             reply = stub.unpack(*reply, handle=lambda number, kind: Handle(self, number, kind))
         except stub.WireError as error:
             raise StudentProtocolError(str(error)) from None
-        return self._opened(reply)
+        return _opened(reply, self._forbidden)
 
-    def _opened(self, reply):
-        if not isinstance(reply, dict):
-            raise StudentProtocolError("the reply is malformed")
-        if "value" in reply:
-            if refused := _find_refused(reply["value"]):
-                raise StudentProtocolError(f"the result contains an {refused.what}, which is not plain data")
-            return reply["value"]
-        names = [str(name) for name in reply.get("error") or ["Exception"]]
-        if names[0] == "WireError":
-            raise StudentProtocolError(str(reply.get("wire")))
-        if names[0] == "Undefined":
-            raise StudentError("the notebook does not define it (or the cell that should failed)", names)
-        if names[0] == "NotImplementedError":
-            raise StudentError(NOT_IMPLEMENTED, names)
-        raise StudentError(f"it raised {names[0]}", names)
+
+def _opened(reply, forbidden: Sequence[str]):
+    """The value of a reply, or its error raised; the reply may hold anything that can cross."""
+    if not isinstance(reply, dict):
+        raise StudentProtocolError(MALFORMED)
+    if "value" in reply:
+        if refused := _find_refused(reply["value"]):
+            raise StudentProtocolError(f"the result contains a value that is not plain data: {refused.what}")
+        return reply["value"]
+    names = reply.get("error")
+    if not isinstance(names, list) or not names or len(names) > MAX_NAMES:
+        raise StudentProtocolError(MALFORMED)
+    names = [stub.printable(name) for name in names]
+    if names[0] == "WireError":
+        raise StudentProtocolError(stub.printable(reply.get("wire")))
+    raise StudentError(shortcuts.sentence(names, forbidden) or _sentence(names[0]), names)
+
+
+def _sentence(name: str) -> str:
+    if name == "Undefined":
+        return "the notebook does not define it (or the cell that should failed)"
+    if name == "NotImplementedError":
+        return NOT_IMPLEMENTED
+    return f"it raised {name}"
 
 
 def _number(value) -> tuple[int, str]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from grading.course import UserError
 from grading.sandbox import view
 from grading.sandbox.limits import Cgroup, Limits
+from grading.sandbox.zygote import LEFT_ITS_LOOP
 
 ADDRESS = "LFI_ZYGOTE"
 PRELOAD = (
@@ -284,7 +285,8 @@ class KernelProcess:
     Attributes:
         pid: Its process id on the host.
         limit: Which limit ended it: "memory", "processes" or None.
-        lost: It ended because the zygote did, not by anything that it did.
+        lost: It ended because the zygote did, or because an earlier cell had stopped its event loop: in any case not by
+            the code that ran when it ended.
     """
 
     def __init__(self, address: str, folder: KernelFolder, key: str, limits: Limits, arguments: list[str]):
@@ -376,7 +378,7 @@ class KernelProcess:
         except OSError:
             data = b""
         report = json.loads(data) if data else {"exit": -9, "limit": None}
-        self.lost = not data
+        self.lost = not data or report["exit"] == LEFT_ITS_LOOP
         self.limit = report["limit"] or (self.cgroup.reached() if self.cgroup is not None else None)
         self.returncode = report["exit"]
         self._connection.close()
@@ -384,8 +386,12 @@ class KernelProcess:
             self.cgroup.remove()
         return self.returncode
 
+    def end_others(self) -> None:
+        """End what the kernel has started, but not the kernel."""
+        self.send_signal(0)
+
     def send_signal(self, number: int) -> None:
-        """Send a signal to the kernel; to its whole tree if it is SIGKILL."""
+        """Send a signal to the kernel; SIGKILL ends its whole tree."""
         if self.returncode is None:
             with contextlib.suppress(OSError):
                 self._connection.settimeout(1.0)

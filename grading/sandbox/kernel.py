@@ -54,7 +54,8 @@ def start(line: dict, arguments: list[str]) -> HandedIn:
     os.makedirs(jupyter_runtime_dir(), exist_ok=True)
     HandedIn.line = line
     app = HandedIn.instance()
-    app.initialize(arguments)
+    app.initialize(["-f", f"{jupyter_runtime_dir()}/kernel.json", *arguments])
+    app.shell._update_exit_now = lambda change: None  # exit() ends nothing: later cells still count
     if "matplotlib" in sys.modules:
         _figures_inline(app)
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import time
@@ -35,6 +36,29 @@ class Limits:
         """By name of the resource; `own_user`: no other kernel has this one's user id, so its processes can be told."""
         limits = {"CORE": 0, "CPU": self.cpu, "NOFILE": self.open_files, "FSIZE": self.file_size, "DATA": self.memory}
         return limits | {"NPROC": self.processes if own_user else 16 * self.processes}
+
+
+_leftovers: list[Path] = []
+
+
+def sweep(seconds: float = 0.0) -> None:
+    """Take away the groups that could not be removed at once."""
+    end = time.monotonic() + seconds
+    while True:
+        for folder in list(_leftovers):
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError:
+                continue
+            _leftovers.remove(folder)
+        if not _leftovers or time.monotonic() >= end:
+            return
+        time.sleep(0.01)
+
+
+atexit.register(sweep, 2.0)
 
 
 class Cgroup:
@@ -84,16 +108,9 @@ class Cgroup:
         return 0
 
     def remove(self) -> None:
-        """Take the group away; its processes have ended or are about to."""
-        for folder in self.folders:
-            for _ in range(100):
-                try:
-                    folder.rmdir()
-                    break
-                except FileNotFoundError:
-                    break
-                except OSError:
-                    time.sleep(0.01)
+        """Take the group away. Its processes have ended, but Linux may need a moment more, which nobody waits for."""
+        _leftovers.extend(self.folders)
+        sweep()
 
 
 def _make(mount: Path, controller: str, name: str, settings: dict[str, int]) -> Path | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -45,6 +47,19 @@ def exceeded(process: int, memory: int, processes: int, base: int) -> str | None
     if most > memory + base and sum(map(_share, family)) > memory + base:
         return "memory"
     return None
+
+
+def end_others(process: int) -> None:
+    """End every process in a kernel's namespace but the kernel itself."""
+    try:
+        namespace = os.readlink(PROC / str(process) / "ns/pid")
+    except OSError:
+        return
+    for number in (signal.SIGSTOP, signal.SIGSTOP, signal.SIGKILL):  # what is stopped cannot fork again
+        for member in members(namespace):
+            if member != process:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(member, number)
 
 
 def anonymous_memory() -> int:

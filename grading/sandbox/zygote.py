@@ -10,8 +10,9 @@ open files, which are the new kernel's four listening sockets and its birth line
     host -> kernel  b"G"           it has been put under its limits
     kernel -> host  b"R"           it is ready to answer, or b"E" and a traceback
 
-On the connection itself, the host sends signals, one byte each; the zygote answers once, {"exit": code, "limit": name},
-when the kernel and all that it started have ended. A closed connection ends the kernel.
+On the connection itself, the host sends signals, one byte each; 0 ends what the kernel has started, but not the kernel.
+The zygote answers once, {"exit": code, "limit": name}, when the kernel and all that it started have ended. A closed
+connection ends the kernel.
 """
 
 from __future__ import annotations
@@ -33,8 +34,24 @@ from pathlib import Path
 from grading.sandbox import isolate, linux, watch
 
 PORTS = 4
+LEFT_ITS_LOOP = 77  # exit code of a kernel that stopped waiting for messages
 GLANCE = 0.05  # seconds between two looks at kernels without a cgroup
-KERNEL_MODULES = ("ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.completer", "grading.sandbox.kernel")
+KERNEL_MODULES = (
+    "ipykernel.ipkernel",
+    "ipykernel.zmqshell",
+    "ipykernel.debugger",
+    "IPython.core.completer",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
+    "IPython.core.pylabtools",
+    "IPython.extensions.storemagic",
+    "IPython.utils.wildcard",
+    "matplotlib_inline.backend_inline",
+    "sqlite3",
+    "grading.sandbox.kernel",
+)
 
 
 @dataclass
@@ -73,6 +90,7 @@ def _draw_once() -> None:
     figure.savefig(io.BytesIO())
     plt.close("all")
     matplotlib.rcdefaults()
+    matplotlib.backends.backend_registry.list_all()
 
 
 def font_cache() -> dict[str, bytes]:
@@ -143,8 +161,11 @@ class Zygote:
         if not data:
             self.selector.unregister(kernel.connection)
         for number in data or bytes([signal.SIGKILL]):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(kernel.process, number)
+            if number == 0:
+                watch.end_others(kernel.process)
+            else:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(kernel.process, number)
 
     def bury(self, kernel: Kernel, pidfd: int) -> None:
         """Report a kernel's end. Linux has ended all processes of its namespace by then."""
@@ -193,7 +214,8 @@ class Zygote:
             birth.sendall(b"R")
             birth.close()
             birth = None
-            code = app.start() or 0
+            app.start()
+            code = LEFT_ITS_LOOP
         except SystemExit as request:
             code = request.code if isinstance(request.code, int) else 0
         except BaseException:
