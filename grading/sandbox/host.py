@@ -30,7 +30,7 @@ ADDRESS = "LFI_ZYGOTE"
 PRELOAD = (
     "numpy", "scipy.ndimage", "scipy.optimize", "scipy.signal", "scipy.spatial", "torch", "torch.nn.functional",
     "torch.utils.data", "torchvision", "torchvision.ops", "torchvision.transforms.v2", "cv2", "PIL.Image",
-    "matplotlib.pyplot", "matplotlib.patches", "mpl_toolkits.axes_grid1", "skimage.data", "skimage.color",
+    "matplotlib.pyplot", "matplotlib.patches", "mpl_toolkits.axes_grid1", "skimage.data", "skimage.io", "skimage.color",
     "skimage.transform", "skimage.measure", "skimage.segmentation", "sklearn.metrics", "pycocotools.mask",
     "pycocotools.cocoeval", "ipywidgets", "tqdm.auto", "helpers", "helpers.coco", "helpers.datasets",
     "helpers.plotting", "helpers.seeds",

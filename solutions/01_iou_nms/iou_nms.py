@@ -602,10 +602,10 @@ assert np.allclose(received, expected), (
     "Are pixels counted? A product of bool arrays is bool again, and True + True is True: convert before you sum."
 )
 large = np.ones((2, 15, 40), dtype=bool)
-large[1, :, 20:] = False
+large[1, :, 30:] = False
 received = mask_iou(large[:1], large[1:])
-assert np.allclose(received, 0.5), (
-    f"A mask of 600 pixels and one of 300 inside it: expected [[0.5]], received {np.asarray(received).tolist()}. "
+assert np.allclose(received, 0.75), (
+    f"A mask of 600 pixels and one of 450 inside it: expected [[0.75]], received {np.asarray(received).tolist()}. "
     "An 8-bit integer counts to 255 and starts again at 0: count in float or int64."
 )
 received = mask_iou(masks2[2:], masks2[2:])
@@ -1219,6 +1219,10 @@ assert np.isclose(received, expected), (
     "The 26 levels 0.00 ... 0.25 see precision 1, the 25 levels 0.26 ... 0.50 see 2/3. "
     "The area under the curve, or sklearn's sum over steps, is another measure."
 )
+received = average_precision(np.array([1.0, 0.5]), np.array([0.5, 0.75]), points=3)
+assert np.isclose(received, 2 / 3), (
+    f"Expected 0.6667 with points=3, received {received}. The levels are 0, 1/2, 1 and see 1, 1, 0: both ends count."
+)
 received = average_precision(np.array([0.5, 2 / 3, 0.75]), np.array([0.0, 0.5, 1.0]))
 assert np.isclose(received, 0.75), (
     f"Expected 0.75, received {received}. A level takes the best precision at its recall or at any higher recall."
@@ -1506,11 +1510,12 @@ tiny_found = [
     {"image_id": 2, "category_id": 1, "bbox": [62, 12, 10, 20], "score": 0.85},
     {"image_id": 2, "category_id": 1, "bbox": [5, 100, 20, 10], "score": 0.8},
 ]
-received = coco_map(tiny_truth, tiny_found[1:2], np.array([0.5, 0.75]))
-expected = 51 / 101 / 2
+lower = [{**tiny_found[1], "bbox": [10, 10, 40, 14]}]  # has IoU 0.7
+received = coco_map(tiny_truth, lower, np.array([0.5, 0.75]))
+expected = 51 / 101 / 2 / 2
 assert np.isclose(received, expected), (
-    f"Expected {expected:.4f}, received {received}. One of two objects of category 1 is found (51 of 101 levels), "
-    "category 2 scores 0, category 3 has no annotation and is left out of the mean."
+    f"Expected {expected:.4f}, received {received}. One of two objects of category 1 is found at 0.5 (51 of 101 levels) "
+    "and none at 0.75; category 2 scores 0; category 3 has no annotation and is left out of the mean."
 )
 received = coco_map(tiny_truth, tiny_found, np.array([0.5]))
 expected = 2 / 3 / 2
