@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,8 @@ from rich.table import Table
 from grading.course import Course, Notebook, UserError, tasks
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from grading.grade import Submission
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -26,16 +29,17 @@ Unsafe = Annotated[bool, typer.Option("--unsafe", help="Run students' code witho
 Output = Annotated[Path, typer.Option(help="Folder for gradebook.db, autograded/, feedback/ and scores.csv.")]
 
 
+class Interrupted(UserError):
+    """Ctrl-C during a long command."""
+
+
 def main() -> None:
     """Run the command; a mistake of the user ends in a sentence and exit code 2."""
     try:
         app()
     except UserError as error:
         errors.print(f"[bold red]lfi:[/] {error}", soft_wrap=True, markup=True)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        errors.print("\n[bold red]lfi:[/] interrupted; nothing is lost, run the same command again to go on.")
-        raise SystemExit(130) from None
+        raise SystemExit(130 if isinstance(error, Interrupted) else 2) from None
 
 
 def progress(unit: str) -> Progress:
@@ -133,15 +137,18 @@ def grade(
     output: Output = Path("grading/work"),
     force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
     workers: Workers = None,
+    cluster: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run submissions on Dask workers.")] = None,
     unsafe: Unsafe = False,
 ) -> None:
     """Grade submissions into an nbgrader gradebook, with feedback and scores.csv."""
     from grading.grade import Run
     from grading.gradebook import GradingFolder
+    from grading.pool import cluster as dask
 
     folder = GradingFolder(submitted.resolve(), output.resolve())
     run = Run(folder, _with_release(assignments), force, _settings(unsafe))
-    sound = _grade(run, workers)
+    with dask(cluster) if cluster else nullcontext() as pool:
+        sound = _grade(run, workers, pool)
     console.print(f"gradebook, feedback/ and scores.csv are in {output}", soft_wrap=True)
     raise typer.Exit(0 if sound else 1)
 
@@ -164,7 +171,7 @@ def _settings(unsafe: bool) -> dict:
     return {"unsafe": unsafe}
 
 
-def _grade(run, workers: int | None) -> bool:
+def _grade(run, workers: int | None, pool: Executor | None = None) -> bool:
     """Grade with a progress bar, then print incidents and write scores.csv."""
     with progress("submissions") as bar:
         job = bar.add_task("grading", total=len(run.submissions))
@@ -172,7 +179,10 @@ def _grade(run, workers: int | None) -> bool:
         def done(submission: Submission, fresh: bool) -> None:
             bar.update(job, advance=1, description=f"{submission.student} {'graded' if fresh else 'unchanged'}")
 
-        sound = run.grade(done, workers)
+        try:
+            sound = run.grade(done, workers, pool)
+        except KeyboardInterrupt:
+            raise Interrupted("Interrupted. Nothing is lost: run the same command again to go on.") from None
     for incident in run.incidents:
         console.print(f"{incident.student}, {incident.assignment}: {incident.sentence}", markup=False, soft_wrap=True)
     run.write_scores()

@@ -20,11 +20,10 @@ from grading.execute import is_unsafe
 from grading.gradebook import GradingFolder, NbGraderException
 from grading.pipeline import read_graded
 from grading.pool import local_pool, run_submission, write_feedback
-from grading.results import Kept, dependencies, files_digest, files_in
+from grading.results import KEY_LENGTH, Kept, dependencies, files_digest, files_in
 from grading.sandbox.host import ADDRESS, Zygote
 
 COLUMNS = ("student", "assignment", "task", "score", "max_score", "status")
-TRIES = 2  # a submission whose worker died is run once more
 
 
 @dataclass(frozen=True)
@@ -150,11 +149,13 @@ class Run:
             Incident(submission.student, submission.notebook.assignment, f"It could not be graded: {why}")
         )
 
-    def book(self, submission: Submission, result: tuple[str, bytes] | None) -> bool:
+    def book(self, submission: Submission, result: bytes | None) -> bool:
         """Enter a result into the gradebook through nbgrader's autograde; True if that worked."""
         kept = Kept(self.folder.results)
+        key = ""
         if result is not None:
-            kept.put(*result)
+            key, data = result[:KEY_LENGTH].decode(), result[KEY_LENGTH:]
+            kept.put(key, data)
         self._key(submission).unlink(missing_ok=True)
         try:
             self.folder.autograde(submission.notebook, submission.student, self.settings)
@@ -162,8 +163,8 @@ class Run:
             self.fail(submission, str(error))
             return False
         finally:
-            if result is not None:
-                kept.path(result[0]).unlink(missing_ok=True)
+            if key:
+                kept.path(key).unlink(missing_ok=True)
         return True
 
     def finish(self, submission: Submission) -> None:
@@ -211,7 +212,8 @@ class _Schedule:
     def __init__(self, run: Run, waiting: list[Submission], workers: int, pool: Executor | None, done: Callable):
         self.grading, self.waiting, self.workers, self.done = run, list(reversed(waiting)), workers, done
         self.remote = pool
-        self.tries: dict[Submission, int] = {}
+        self.suspects: list[Submission] = []
+        self.killers: set[Submission] = set()
         self.jobs: dict[Future, tuple[str, Submission]] = {}
         self.local: Executor | None = None
 
@@ -220,10 +222,13 @@ class _Schedule:
             os.environ[ADDRESS] = Zygote.shared()
         try:
             self.local = local_pool(self.workers)
-            while self.waiting or self.jobs:
-                while self.waiting and len(self.jobs) < 2 * self.workers:
+            while self.waiting or self.suspects or self.jobs:
+                while self.suspects and not self.jobs:
+                    self._start(self.suspects.pop())
+                while self.waiting and not self.suspects and len(self.jobs) < 2 * self.workers:
                     self._start(self.waiting.pop())
-                for future in wait(self.jobs, return_when=FIRST_COMPLETED).done:
+                if self.jobs:
+                    future = next(iter(wait(self.jobs, return_when=FIRST_COMPLETED).done))
                     self._proceed(future, *self.jobs.pop(future))
         finally:
             for future in self.jobs:
@@ -231,7 +236,6 @@ class _Schedule:
             self.local.shutdown(cancel_futures=True)
 
     def _start(self, submission: Submission) -> None:
-        self.tries[submission] = self.tries.get(submission, 0) + 1
         try:
             data = read_file(submission.file)
         except Unreadable:
@@ -261,7 +265,7 @@ class _Schedule:
                 self.grading.finish(submission)
                 self.done(submission, True)
 
-    def _booked(self, submission: Submission, result: tuple[str, bytes] | None) -> None:
+    def _booked(self, submission: Submission, result: bytes | None) -> None:
         if self.grading.book(submission, result):
             notebook = submission.notebook
             job = (self.grading.folder, notebook.assignment, submission.student)
@@ -270,17 +274,17 @@ class _Schedule:
             self.done(submission, True)
 
     def _retry(self, submission: Submission) -> None:
-        """A worker died: begin with new ones, for this submission once more and for all that were under way."""
+        """A worker died: run again what was under way, one at a time, to find out what killed it."""
         under_way = [submission, *(other for _, other in self.jobs.values())]
         self.jobs.clear()
         self.local.shutdown(wait=False, cancel_futures=True)
         self.local = local_pool(self.workers)
-        for other in under_way:
-            if self.tries[other] < TRIES:
-                self.waiting.append(other)
-            else:
-                self.grading.fail(other, "the worker that graded it died twice.")
-                self.done(other, True)
+        if len(under_way) > 1 or submission not in self.killers:
+            self.suspects += under_way
+            self.killers |= set(under_way) if len(under_way) == 1 else set()
+        else:
+            self.grading.fail(submission, "the worker that graded it died twice.")
+            self.done(submission, True)
 
 
 def _scores(gradebook, submission: Submission, graded) -> Iterator[Score]:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import tempfile
+import threading
+from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import forkserver
 from pathlib import Path
 
 from grading.canonical import canonical_submission
-from grading.course import Course
+from grading.course import Course, UserError
 from grading.gradebook import GradingFolder, configuration
 from grading.results import dump, files_digest, key_of
 
@@ -20,7 +25,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PRELOAD = ["grading.pool", "grading.execute", "torch", "torchvision", "pycocotools.cocoeval", "scipy.ndimage"]
 
 
-def run_submission(assignment: str, notebook: bytes, files: dict[str, bytes], settings: dict) -> tuple[str, bytes]:
+def run_submission(assignment: str, notebook: bytes, files: dict[str, bytes], settings: dict) -> bytes:
     """Run and judge one submission.
 
     Args:
@@ -30,7 +35,7 @@ def run_submission(assignment: str, notebook: bytes, files: dict[str, bytes], se
         settings: Traits of ExecuteAndJudge.
 
     Returns:
-        A result for grading.results, with its key.
+        The key of the result (see grading.results) and the result, in one.
     """
     from grading.execute import ExecuteAndJudge
 
@@ -46,7 +51,7 @@ def run_submission(assignment: str, notebook: bytes, files: dict[str, bytes], se
         runner = ExecuteAndJudge(config=configuration(), **settings)
         key = key_of(nb, which, runner.limits())
         nb, _ = runner.preprocess(nb, resources)
-        return key, dump(nb)
+        return key.encode() + dump(nb)
 
 
 def write_feedback(folder: GradingFolder, assignment: str, student: str) -> None:
@@ -61,4 +66,41 @@ def local_pool(workers: int) -> Executor:
         os.environ.setdefault(name, "1")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    return ProcessPoolExecutor(workers, mp_context=context)
+    with _no_interrupts():
+        forkserver.ensure_running()
+    ours = {name: value for name, value in os.environ.items() if name.startswith("LFI_")}
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_adopt, initargs=(ours,))
+
+
+def _adopt(environment: dict[str, str]) -> None:
+    """The fork server may be older than the settings of this run."""
+    os.environ.update(environment)
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Executor]:
+    """Dask workers as an executor; each must see this course, and run one thread.
+
+    Raises UserError when there is no scheduler at the address.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError, ImportError) as error:
+        raise UserError(f"No Dask scheduler answers at {address} ({error}).") from None
+    with client, client.get_executor(pure=False) as pool:
+        yield pool
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C, which is for the coordinator: it ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

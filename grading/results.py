@@ -17,6 +17,7 @@ from nbformat import NotebookNode, from_dict
 from grading.course import HIDDEN, Notebook
 
 VERSION = 1
+KEY_LENGTH = 64  # SHA-256 in hexadecimal
 
 
 @cache

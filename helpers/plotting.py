@@ -5,16 +5,23 @@ or markers as well.
 """
 
 import io
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection, PolyCollection
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = OKABE_ITO = (
     *("#000000", "#E69F00", "#56B4E9", "#009E73"),
@@ -69,6 +76,7 @@ def show_boxes(
     color: str = ORANGE,
     style: str = "-",
     width: float = 1.5,
+    fill: float = 0.0,
 ) -> None:
     """Draw boxes, each with its label and score at the top-left corner.
 
@@ -76,14 +84,17 @@ def show_boxes(
         boxes: (N, 4) array of x1, y1, x2, y2 in pixels.
         labels, scores: N of each, or None.
         style: line style; draw what differs in meaning dashed, not only in another colour.
+        fill: how much of the picture the inside covers with colour, from 0 to 1.
     """
+    outlines = np.asarray(boxes, dtype=float).reshape(-1, 4)[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    look = {"facecolors": to_rgba(color, fill), "edgecolors": color, "linestyles": style, "linewidths": width}
+    ax.add_collection(PolyCollection(outlines, **look), autolim=False)
     tags = [[] for _ in boxes]
     for tag, label in zip(tags, labels if labels is not None else [], strict=False):
         tag.append(str(label))
     for tag, score in zip(tags, scores if scores is not None else [], strict=False):
         tag.append(f"{score:.2f}")
-    for (x1, y1, x2, y2), tag in zip(boxes, tags, strict=True):
-        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, color=color, linestyle=style, linewidth=width))
+    for (x1, y1, *_), tag in zip(boxes, tags, strict=True):
         if tag:
             box = {"facecolor": color, "edgecolor": "none", "pad": 1}
             dark = np.dot(to_rgb(color), (0.3, 0.6, 0.1)) < 0.45
@@ -99,12 +110,22 @@ def show_masks(ax: Axes, masks: np.ndarray, colors: Sequence[str] = CYCLE, alpha
     """
     height, width = masks.shape[1:]
     overlay = np.zeros((height, width, 4))
-    for mask, color in zip(masks, _repeat(colors), strict=False):
+    for mask, color in zip(masks, itertools.cycle(colors), strict=False):
         overlay[mask] = (*to_rgb(color), alpha)
     ax.imshow(overlay, extent=(0, width, height, 0))
-    columns, rows = np.arange(width) + 0.5, np.arange(height) + 0.5
-    for mask, color in zip(masks, _repeat(colors), strict=False):
-        ax.contour(columns, rows, mask, levels=[0.5], colors=[color], linewidths=1)
+    outlines = [_outline(mask) for mask in masks]
+    rims = list(itertools.islice(itertools.cycle(colors), len(outlines)))
+    look = {"facecolors": "none", "edgecolors": rims, "linewidths": 1, "capstyle": "projecting"}
+    ax.add_collection(PathCollection(outlines, **look), autolim=False)
+
+
+def _outline(mask: np.ndarray) -> Path:
+    """Where a mask ends: one path of segments, each one pixel long."""
+    padded = np.pad(mask, 1)
+    below = np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])[:, ::-1]
+    beside = np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])[:, ::-1]
+    ends = np.concatenate([np.hstack([below, below + [1, 0]]), np.hstack([beside, beside + [0, 1]])])
+    return Path(ends.reshape(-1, 2), np.tile([Path.MOVETO, Path.LINETO], len(ends)))
 
 
 def write(ax: Axes, x: float, y: float, text: str) -> None:
@@ -177,26 +198,48 @@ def slider(
 
 
 def _use_palette_png() -> None:
-    """In a notebook: figures as PNG of 128 colours, which halves the size of those with photos."""
+    """In a notebook: figures as small PNG, drawn only once."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None or not hasattr(shell, "kernel"):
         return
-    from IPython.core.pylabtools import print_figure
     from matplotlib_inline import backend_inline  # noqa: F401 (sets its own PNG format when first imported)
+
+    shell.display_formatter.formatters["image/png"].for_type(Figure, _palette_png)
+
+
+def _palette_png(figure: Figure) -> bytes | None:
+    """A figure as PNG of 128 colours without margins: half the bytes of the usual one, a third of the time."""
+    from IPython.core.pylabtools import print_figure
+    from PIL import Image, ImageChops
+
+    if not figure.axes:
+        return None
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    low, high = figure.get_tightbbox(canvas.get_renderer()).get_points()
+    if (low < -0.01).any() or (high > figure.get_size_inches() + 0.01).any():  # something sticks out: draw it again
+        image = Image.open(io.BytesIO(print_figure(figure, fmt="png"))).convert("RGB")
+    ground = Image.new("RGB", image.size, image.getpixel((0, 0)))
+    left, upper, right, lower = ImageChops.difference(image, ground).getbbox() or (0, 0, *image.size)
+    image = image.crop((max(left - 5, 0), max(upper - 5, 0), min(right + 5, image.width), min(lower + 5, image.height)))
+    with io.BytesIO() as file:
+        _quantize(image).save(file, "PNG")
+        return file.getvalue()
+
+
+def _quantize(image: "PIL.Image.Image") -> "PIL.Image.Image":
+    """An image in 128 colours: white and the palette of the course exactly, the rest as the image needs them."""
     from PIL import Image
 
-    def palette_png(figure: Figure) -> bytes | None:
-        png = print_figure(figure, fmt="png")
-        if png is None:
-            return None
-        image = Image.open(io.BytesIO(png)).convert("RGB")
-        with io.BytesIO() as file:
-            image.quantize(128, kmeans=1, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
-            return file.getvalue()
-
-    shell.display_formatter.formatters["image/png"].for_type(Figure, palette_png)
-
-
-def _repeat(colors: Sequence[str]) -> Iterable[str]:
-    while True:
-        yield from colors
+    exact = np.round(255 * np.array([to_rgb(color) for color in ("white", *OKABE_ITO)])).astype(int)
+    rest = image.resize((image.width // 2, image.height // 2), Image.Resampling.NEAREST).quantize(128 - len(exact))
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(exact.ravel().tolist() + rest.getpalette())
+    indices = np.array(image.quantize(palette=palette, dither=Image.Dither.NONE))  # right to about 4 levels only
+    codes = np.asarray(image) @ np.array([1 << 16, 1 << 8, 1])
+    for index, code in enumerate(exact @ np.array([1 << 16, 1 << 8, 1])):
+        indices[codes == code] = index
+    result = Image.fromarray(indices)
+    result.putpalette(palette.getpalette())
+    return result

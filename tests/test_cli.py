@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -169,6 +171,25 @@ def test_the_demo_grades_a_class_and_writes_the_report(mini, tmp_path):
         assert (tmp_path / "demo" / name).exists()
     code, text = lfi("report", "--output", tmp_path / "demo")
     assert code == 0
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_does(mini, tmp_path):
+    words = [LFI, "demo", "--students", "6", "--workers", "1", "--output", tmp_path / "demo"]
+    start = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+    process = subprocess.Popen(words, **start)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("demo/feedback/*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, text
+    assert "Nothing is lost" in text
+    assert "Traceback" not in text
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("demo/autograded/*/*/*.key")}
+    assert 1 <= len(before) < 6
+    assert lfi(*words[1:])[0] == 0
+    assert len(list(tmp_path.glob("demo/autograded/*/*/*.key"))) == 6
+    assert all(path.stat().st_mtime_ns == time_then for path, time_then in before.items())
 
 
 def test_missing_data_folder_is_named(tmp_path):

@@ -256,3 +256,52 @@ def test_the_same_notebook_grades_under_nbgraders_own_settings(built, tmp_path):
             for student in ("mutant", "right")
         }
     assert scores == {"mutant": 3, "right": 4}
+
+
+def test_workers_of_a_dask_cluster_give_the_same_scores(built, tmp_path):
+    from distributed import LocalCluster
+
+    submitted = tmp_path / "in"
+    for student in ("in place", "right", "dies"):
+        hand_in(built, submitted, student, **CLASS[student])
+    here = Run(GradingFolder(submitted, tmp_path / "here"), [built])
+    here.grade(lambda *args: None)
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as machines:
+        words = ["--submitted", submitted, "--output", tmp_path / "there", "--cluster", machines.scheduler_address]
+        done = subprocess.run([BIN / "lfi", "grade", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "there" / "scores.csv").read_bytes() == here.write_scores().read_bytes()
+
+
+def test_a_worker_that_dies_costs_only_a_second_try(built, tmp_path, monkeypatch):
+    from grading import grade
+
+    submitted = tmp_path / "in"
+    for student in "ab":
+        hand_in(built, submitted, student)
+    (tmp_path / "marker").touch()
+    monkeypatch.setenv("LFI_TEST_MARKER", str(tmp_path / "marker"))
+    monkeypatch.setattr(grade, "run_submission", die_once)
+    run = Run(GradingFolder(submitted, tmp_path / "out"), [built])
+    assert run.grade(lambda *args: None, workers=1), run.incidents
+    assert {row.status for row in run.scores() if row.task == "double"} == {"passed"}
+
+
+def die_once(*arguments):
+    """Stands for a worker that is killed, by the kernel for lack of memory, say, on its first submission."""
+    from grading.pool import run_submission
+
+    marker = Path(os.environ["LFI_TEST_MARKER"])
+    if marker.exists():
+        marker.unlink()
+        os._exit(1)
+    return run_submission(*arguments)
+
+
+def test_no_scheduler_is_said_in_a_sentence(built, tmp_path):
+    hand_in(built, tmp_path / "in", "a")
+    words = ["--submitted", tmp_path / "in", "--output", tmp_path / "out", "--cluster", "tcp://127.0.0.1:9"]
+    done = subprocess.run([BIN / "lfi", "grade", *words], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "No Dask scheduler answers at tcp://127.0.0.1:9" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr

@@ -1,6 +1,7 @@
 """helpers: seeds, data sets, bookkeeping of the evaluation, plots."""
 
 import hashlib
+import io
 import json
 import random
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import jupytext
 import numpy as np
 import pytest
+from PIL import Image
 
 from helpers import coco, datasets, plotting
 from helpers.seeds import seed_everything
@@ -301,6 +303,22 @@ def test_rankings_and_curves_fit_the_summary(photos, functions):
         assert ap == pytest.approx(precision[5, :, category["id"] - 1].mean(), abs=1e-9)
 
 
+def test_figures_by_category_average_to_the_summary(photos):
+    ap, ar = coco.pycocotools_by_category(*photos)
+    summary = coco.pycocotools_summary(*photos)
+    assert ap.shape == ar.shape == (5,)
+    assert [ap.mean(), ar.mean()] == pytest.approx([summary[0], summary[8]])
+
+
+def test_the_reference_is_computed_anew_when_something_changes(photos):
+    truth, detections = photos
+    before = coco.pycocotools_precision(truth, detections)
+    coco.pycocotools_precision(truth, detections)[:] = 0  # a caller that changes what it got
+    assert np.array_equal(coco.pycocotools_precision(truth, detections), before)
+    detections = [{**d, "score": 1 - d["score"]} for d in detections]
+    assert not np.array_equal(coco.pycocotools_precision(truth, detections), before)
+
+
 def test_coco_official_figures(functions):
     try:
         folder = datasets.fetch("coco_eval")
@@ -346,7 +364,11 @@ def test_images_boxes_and_masks(ax):
     plotting.write(ax, 3, 3, "coin 1")
     ax.figure.canvas.draw()
     assert [text.get_text() for text in ax.texts] == ["coin 0.90", "eye 0.25", "coin 1"]
-    assert [tuple(patch.get_bbox().extents) for patch in ax.patches] == [(1, 2, 5, 4), (0, 0, 3, 6)]
+    outlines = [path.get_extents().extents.tolist() for path in ax.collections[0].get_paths()]
+    assert outlines == [[1, 2, 5, 4], [0, 0, 3, 6]]
+    borders = [path.vertices for path in ax.collections[-1].get_paths()]
+    assert [len(border) / 2 for border in borders] == [2 * (2 + 5), 2 * (2 + 3)]
+    assert [[*b.min(axis=0), *b.max(axis=0)] for b in borders] == [[2, 1, 7, 3], [0, 4, 3, 6]]
     assert tuple(ax.images[0].get_extent()) == (0, 9, 6, 0)
 
 
@@ -357,6 +379,22 @@ def test_side_by_side_and_curves(ax):
     plotting.plot_curves(ax, {"a": (x, x), "b": (x, x**2)}, "x", "y")
     assert len({line.get_linestyle() for line in ax.lines}) == 2
     ax.figure.canvas.draw()
+
+
+def test_notebook_figures_lose_margins_but_nothing_that_sticks_out(ax):
+    def size(figure):
+        with Image.open(io.BytesIO(plotting._palette_png(figure))) as image:
+            assert image.mode == "P"
+            assert {(0, 114, 178), (255, 255, 255)} <= {color for _, color in image.convert("RGB").getcolors()}
+            return np.array(image.size)
+
+    ax.plot([0, 1], [0, 1])
+    ax.set_position([0.4, 0.4, 0.2, 0.2])
+    small = size(ax.figure)
+    assert (small < 0.5 * ax.figure.get_size_inches() * ax.figure.dpi).all()
+    ax.set_title("a title that is much wider than the figure is: " + "word " * 30)
+    assert size(ax.figure)[0] > ax.figure.get_figwidth() * ax.figure.dpi
+    assert plotting._palette_png(plotting.plt.figure()) is None
 
 
 def test_slider_draws_at_once_and_lets_errors_through():

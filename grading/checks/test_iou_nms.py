@@ -509,8 +509,8 @@ class TestMaskIou:
         one_on_the_diagonal_only(student.mask_iou(high, high))
 
     def test_large_masks_are_counted_in_full(self, student):
-        masks = np.ones((2, 24, 44), dtype=bool)
-        masks[1, :, 33:] = False
+        masks = np.ones((3, 16, 48), dtype=bool)  # 768, 512 and 656 pixels: modulo 256 these are 0, 0 and 144
+        masks[1, :, 32:] = masks[2, :, 41:] = False
         one_on_the_diagonal_only(student.mask_iou(masks, masks))
 
     def test_two_empty_masks_have_iou_0(self, student):

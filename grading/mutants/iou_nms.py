@@ -368,6 +368,15 @@ def sides_not_clamped(boxes1, boxes2):
     return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
 
 
+@mutant("box_iou", hint="Boxes that lie apart have an IoU other than 0: clip each side of the intersection at 0.")
+def sides_not_clamped_guarded(boxes1, boxes2):
+    top_left = np.maximum(boxes1[:, None, :2], boxes2[None, :, :2])
+    bottom_right = np.minimum(boxes1[:, None, 2:], boxes2[None, :, 2:])
+    inter = (bottom_right - top_left).prod(axis=2)
+    union = np.maximum(box_area(boxes1)[:, None] + box_area(boxes2)[None] - inter, 1e-9)
+    return np.clip(inter / union, 0, 1)
+
+
 @mutant(
     "box_iou",
     hint="Boxes that are apart both in x and in y overlap here: the product is clamped, but not each of the sides.",
@@ -606,6 +615,14 @@ def counts_overflow(masks1, masks2):
     inter = (a @ b.T).astype(float)
     union = a.sum(axis=1)[:, None] + b.sum(axis=1)[None] - inter
     return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+
+
+@mutant("mask_iou", hint="Counts overflow: masks of 8-bit integers are summed in 8 bits, which end at 255.")
+def sums_overflow(masks1, masks2):
+    a, b = masks1[:, None].astype(np.uint8), masks2[None].astype(np.uint8)
+    inter = (a & b).sum(axis=(2, 3), dtype=np.uint8)
+    union = (a | b).sum(axis=(2, 3), dtype=np.uint8)
+    return np.divide(inter, union, out=np.zeros(union.shape), where=union > 0)
 
 
 @mutant("mask_iou", hint="Two empty masks give nan: where the union is empty, 0 / 0 must become 0.")
@@ -1016,6 +1033,16 @@ def offset_by_largest(boxes, scores, labels, iou_threshold):
         return np.zeros(0, dtype=int)
     offsets = labels * (boxes.max() + 1)
     return nms(boxes + offsets[:, None], scores, iou_threshold)
+
+
+@mutant(
+    "batched_nms",
+    hint="Boxes are moved apart by label * largest coordinate. Where that is 0 or small they still meet.",
+)
+def offset_without_plus_one(boxes, scores, labels, iou_threshold):
+    if len(boxes) == 0:
+        return np.zeros(0, dtype=int)
+    return nms(boxes + (labels * boxes.max())[:, None], scores, iou_threshold)
 
 
 @mutant(
@@ -1709,6 +1736,12 @@ def ap_with_loops(precision, recall, points=101):
 
 
 @variant("average_precision")
+def ap_levels_by_division(precision, recall, points=101):
+    levels = np.arange(points) / (points - 1)
+    return float(np.mean([precision[recall >= level].max(initial=0) for level in levels]))
+
+
+@variant("average_precision")
 def ap_by_searchsorted(precision, recall, points=101):
     envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0)
     return envelope[np.searchsorted(recall, np.linspace(0, 1, points), side="left")].mean()
@@ -2259,6 +2292,41 @@ def detections_sorted_in_place(ground_truth, detections, iou_thresholds):
                 key = (image["id"], category["id"])
                 truths = [a for a in ground_truth["annotations"] if (a["image_id"], a["category_id"]) == key]
                 found = [d for d in detections if (d["image_id"], d["category_id"]) == key][:100]
+                normal = corners([a for a in truths if not a["iscrowd"]])
+                crowd = corners([a for a in truths if a["iscrowd"]])
+                total += len(normal)
+                matched = match_detections(box_iou(corners(found), normal), threshold) >= 0
+                ignored = (inside(corners(found), crowd) >= threshold).any(axis=1) & ~matched
+                flags.extend(matched[~ignored])
+                scores.extend(np.array([d["score"] for d in found])[~ignored])
+            if total:
+                order = np.argsort(-np.array(scores), kind="stable")
+                values.append(average_precision(*precision_recall(np.array(flags, bool)[order], total)))
+    return float(np.mean(values)) if values else -1.0
+
+
+@mutant(
+    "coco_map",
+    hint="Of each image and category the first 100 detections of the list are kept. Keep those of highest score.",
+)
+def first_100_of_the_list(ground_truth, detections, iou_thresholds):
+    def corners(records):
+        return xywh_to_xyxy(np.array([r["bbox"] for r in records], float).reshape(-1, 4))
+
+    def inside(boxes, regions):
+        top_left = np.maximum(boxes[:, None, :2], regions[:, :2])
+        sides = np.minimum(boxes[:, None, 2:], regions[:, 2:]) - top_left
+        return np.maximum(sides, 0).prod(axis=2) / box_area(boxes)[:, None]
+
+    values = []
+    for threshold in iou_thresholds:
+        for category in ground_truth["categories"]:
+            scores, flags, total = [], [], 0
+            for image in ground_truth["images"]:
+                key = (image["id"], category["id"])
+                truths = [a for a in ground_truth["annotations"] if (a["image_id"], a["category_id"]) == key]
+                found = [d for d in detections if (d["image_id"], d["category_id"]) == key][:100]
+                found = sorted(found, key=lambda d: -d["score"])
                 normal = corners([a for a in truths if not a["iscrowd"]])
                 crowd = corners([a for a in truths if a["iscrowd"]])
                 total += len(normal)

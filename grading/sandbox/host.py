@@ -173,7 +173,12 @@ class Zygote:
         command += [sys.executable, "-m", "grading.sandbox.zygote", json.dumps(settings)]
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                command, pass_fds=inherited, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command,
+                pass_fds=inherited,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C ends the grader, and the grader ends the zygote
             )
         os.close(settings["ready"])
         if several:
