@@ -29,6 +29,21 @@ def blocker(routine):
     return names["blocked"]
 
 
+class Closed:
+    """Stands where a routine was."""
+
+    def __init__(self, block):
+        self.__call = block
+
+    def __call__(self, *args, **kwargs):
+        return self.__call()
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self.__call()
+
+
 def found(routine):
     """The object behind a dotted name with its owner and its name there; None if it does not exist here."""
     parts = routine.split(".")
@@ -79,8 +94,9 @@ def close(undo, routine, thing, owner, name):
         for operator in (thing, *(getattr(thing, overload) for overload in thing.overloads())):
             swap(undo, operator, "_op", block)
     else:
-        swap(undo, owner, name, block)
-        rebind(undo, thing, block, routine.split(".")[0])
+        closed = Closed(block)
+        swap(undo, owner, name, closed)
+        rebind(undo, thing, closed, routine.split(".")[0])
 
 
 def rebind(undo, thing, block, home):

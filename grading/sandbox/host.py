@@ -215,7 +215,8 @@ def _map_users(info: int, block: int) -> None:
     except (OSError, ValueError):
         pass  # bubblewrap then says what is wrong
     finally:
-        os.write(block, b"x")
+        with contextlib.suppress(BrokenPipeError):
+            os.write(block, b"x")
         os.close(block)
 
 

@@ -26,7 +26,7 @@ def enter_namespaces() -> None:
 
 
 def own_view(view: dict, number: int | None, disk: int) -> None:
-    """Only this kernel's folder, an own /proc, and an own home, /tmp and /dev/shm that share `disk` bytes of memory.
+    """Only this kernel's folder, own /proc and terminals, and own home, /tmp and /dev/shm with `disk` bytes of memory.
 
     Args:
         view: The paths inside: `home`, `jobs`, `job`, `folder` (this kernel's below jobs), `hidden`, `private_tmp`.
@@ -48,6 +48,8 @@ def own_view(view: dict, number: int | None, disk: int) -> None:
     linux.mount(None, view["job"], None, read_only)
     for hidden in (view["jobs"], *view["hidden"]):
         linux.mount("tmpfs", hidden, "tmpfs", SMALL | linux.MS_RDONLY, "size=4k,mode=0555")
+    flags = linux.MS_NOSUID | linux.MS_NOEXEC
+    linux.mount("devpts", "/dev/pts", "devpts", flags, "newinstance,ptmxmode=0666,mode=0620,max=64")
     linux.mount("proc", "/proc", "proc", SMALL | linux.MS_NOEXEC | linux.MS_RDONLY)
 
 

@@ -85,6 +85,7 @@ def bwrap_arguments(spool: Path, several_ids: bool) -> list[str]:
     command += ["--tmpfs", "/", "--proc", "/proc", "--tmpfs", "/dev"]
     for device in DEVICES:
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    command += ["--perms", "0755", "--dir", "/dev/pts", "--symlink", "pts/ptmx", "/dev/ptmx"]
     for link, number in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         command += ["--symlink", f"/proc/self/fd{number}", f"/dev/{link}"]
     command += ["--tmpfs", "/dev/shm"]

@@ -1,4 +1,4 @@
-"""What honest students do costs nothing: warnings, prints, figures, odd types, further functions, shortcuts in tests."""
+"""What honest students do costs nothing: warnings, prints, figures, odd types; what is banned earns nothing."""
 
 import pytest
 
@@ -43,7 +43,7 @@ ANSWERS = {
     "list": "def double(x):\n    return (2 * np.asarray(x)).tolist() if np.size(x) else 2 * x",
     "helper": "def twice(x):\n    return x + x\n\ndef double(x):\n    return twice(x)",
     "class": "class Doubler:\n    def __call__(self, x):\n        return 2 * x\n\ndouble = Doubler()",
-    "partial": "import functools\ndouble = functools.partial(np.multiply, 2) if False else functools.partial(lambda a, x: a * x, 2)",
+    "partial": "import functools\ndouble = functools.partial(lambda a, x: a * x, 2)",
     "lambda": "double = lambda x: 2 * x",
     "cached": "import functools\n@functools.wraps(abs)\ndef double(x):\n    return 2 * x",
     "warns": "def double(x):\n    import warnings; warnings.warn('slow'); return 2 * x",
@@ -77,9 +77,19 @@ BANNED = {
     "importlib": "def double(x):\n    import importlib\n    return importlib.import_module('numpy').multiply(2, x)",
     "default": "def double(x, f=np.multiply):\n    return f(2, x)",
     "method": "def double(x):\n    return np.multiply.outer(2, x)",
-    "process": "def double(x):\n    import subprocess, sys\n    code = f'import numpy; print(numpy.multiply(2, {x.tolist()}))'\n"
-    "    return eval(subprocess.run([sys.executable, '-c', code], capture_output=True).stdout)",
-    "fresh import": "def double(x):\n    import sys\n    del sys.modules['numpy']\n    import numpy\n    return numpy.multiply(2, x)",
+    "process": """
+def double(x):
+    import subprocess, sys
+    code = f'import numpy; print(numpy.multiply(2, {x.tolist()}))'
+    return eval(subprocess.run([sys.executable, '-c', code], capture_output=True).stdout)
+""",
+    "fresh import": """
+def double(x):
+    import sys
+    del sys.modules['numpy']
+    import numpy
+    return numpy.multiply(2, x)
+""",
 }
 
 
@@ -87,9 +97,11 @@ BANNED = {
 def test_a_shortcut_earns_nothing(grade, name):
     graded = grade(first="from numpy import multiply as times", double=BANNED[name])
     assert graded.scores[0] == 0.0
+    if name == "fresh import":  # without NumPy the notebook cannot answer at all
+        return
+    assert graded.scores[2] == 3.0
     whys = {outcome["why"] for outcome in graded.verdicts["double"]["outcomes"]}
     assert whys == {"it uses numpy.multiply, which is the task itself"}
-    assert graded.scores[2] == 3.0
 
 
 @pytest.mark.parametrize("name", ["in full", "alias of an earlier cell", "default"])

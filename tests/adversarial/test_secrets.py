@@ -131,7 +131,7 @@ NETWORK = {
 def test_there_is_no_network(grade, name):
     import socket
 
-    abstract = "\0lfi-test-canary"
+    abstract = f"\0lfi-test-{os.getpid()}"
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as local:
         local.bind(abstract)
         local.listen()
