@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import nbformat
@@ -62,37 +63,44 @@ def grade(built_course, tmp_path_factory):
     Args of the function: `first`, an extra cell at the top; `last`, one before the first test; answers by task; files
     that are handed in beside the notebook; settings of ExecuteAndJudge and of the sandbox.
     """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LFI_COURSE", str(built_course))
-        patch.setenv("LFI_CANARY", SECRET)
+
+    @contextmanager
+    def course():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LFI_COURSE", str(built_course))
+            patch.setenv("LFI_CANARY", SECRET)
+            yield
+
+    with course():
         (notebook,) = Course().select(None)
         Zygote.shared()
 
-        def grade(first="", last="", files=(), settings=None, sandbox=None, keep=None, **answers):
-            folder = tmp_path_factory.mktemp("submission")
-            nb = nbformat.read(notebook.solution, as_version=4)
-            for cell in nb.cells:
-                cell.source = answers.get(grade_id(cell), cell.source)
-            if first:
-                nb.cells.insert(0, new_code_cell(first))
-            if last:
-                place = next(i for i, cell in enumerate(nb.cells) if grade_id(cell) == "test_double")
-                nb.cells.insert(place, new_code_cell(last))
-            for name in files:
-                (folder / name).write_text(SECRET)
-            path = folder / notebook.release.name
-            nbformat.write(nb, path)
-            nb = canonical_submission(notebook.read_release(), path.read_bytes())
-            config = Config()
-            config.SandboxProvisioner.update(sandbox or {})
-            step = ExecuteAndJudge(config=config, **{**QUICK, **(settings or {})})
-            resources = {"nbgrader": {"assignment": notebook.assignment}, "metadata": {"path": str(folder)}}
+    def grade(first="", last="", files=(), settings=None, sandbox=None, keep=None, **answers):
+        folder = tmp_path_factory.mktemp("submission")
+        nb = nbformat.read(notebook.solution, as_version=4)
+        for cell in nb.cells:
+            cell.source = answers.get(grade_id(cell), cell.source)
+        if first:
+            nb.cells.insert(0, new_code_cell(first))
+        if last:
+            place = next(i for i, cell in enumerate(nb.cells) if grade_id(cell) == "test_double")
+            nb.cells.insert(place, new_code_cell(last))
+        for name in files:
+            (folder / name).write_text(SECRET)
+        path = folder / notebook.release.name
+        nbformat.write(nb, path)
+        nb = canonical_submission(notebook.read_release(), path.read_bytes())
+        config = Config()
+        config.SandboxProvisioner.update(sandbox or {})
+        step = ExecuteAndJudge(config=config, **{**QUICK, **(settings or {})})
+        resources = {"nbgrader": {"assignment": notebook.assignment}, "metadata": {"path": str(folder)}}
+        with course():
             nb, _ = step.preprocess(nb, resources)
-            nbformat.validate(nb)
-            nbformat.writes(nb).encode()
-            return Graded(nb, nb.metadata["lfi"]["tasks"])
+        nbformat.validate(nb)
+        nbformat.writes(nb).encode()
+        return Graded(nb, nb.metadata["lfi"]["tasks"])
 
-        yield grade
+    return grade
 
 
 @pytest.fixture
