@@ -96,10 +96,10 @@ def test_a_thread_bomb_ends_with_its_kernel(grade):
 
 def test_a_full_disk_is_the_submissions_own(grade):
     code = """
-import itertools
+import itertools, tempfile
 try:
     for n in itertools.count():
-        open(f'/tmp/{n}', 'wb').write(b'x' * (16 << 20))
+        open(f'{tempfile.gettempdir()}/{n}', 'wb').write(b'x' * (16 << 20))
 except OSError as error: print(n * 16, type(error).__name__, error)
 """
     graded = grade(first=code, settings={"timeout": 20}, sandbox={"disk": 100 << 20})
@@ -108,7 +108,7 @@ except OSError as error: print(n * 16, type(error).__name__, error)
 
 
 def test_a_huge_file_is_refused(grade):
-    graded = grade(first="f = open('/tmp/x', 'wb'); f.truncate(1 << 40)")
+    graded = grade(first="import tempfile; f = open(tempfile.gettempdir() + '/x', 'wb'); f.truncate(1 << 40)")
     assert graded.scores == RIGHT
 
 
