@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from functools import lru_cache
 
 FORBIDDEN = "ForbiddenShortcut"
 
@@ -23,14 +24,7 @@ def uses(task: str, sources: Iterable[str], routines: Iterable[str]) -> list[str
         sources: The notebook's code cells, in order.
         routines: Dotted names.
     """
-    trees = [tree for source in sources if (tree := _parsed(source)) is not None]
-    aliases: dict[str, str] = {}
-    definitions: dict[str, ast.AST] = {}
-    for tree in trees:
-        for node in tree.body:
-            _note_aliases(node, aliases)
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                definitions[node.name] = node
+    aliases, definitions = _outline(tuple(sources))
     reached, todo, found = set(), [task], set()
     while todo:
         name = todo.pop()
@@ -48,6 +42,20 @@ def uses(task: str, sources: Iterable[str], routines: Iterable[str]) -> list[str
                 todo.append(part.id)
             found |= _by_getattr(part, local)
     return [routine for routine in routines if routine in found]
+
+
+@lru_cache(maxsize=2)
+def _outline(sources: tuple[str, ...]) -> tuple[dict[str, str], dict[str, ast.AST]]:
+    """What the notebook's names stand for in libraries, and its functions and classes by name."""
+    aliases: dict[str, str] = {}
+    definitions: dict[str, ast.AST] = {}
+    for source in sources:
+        tree = _parsed(source)
+        for node in tree.body if tree is not None else ():
+            _note_aliases(node, aliases)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                definitions[node.name] = node
+    return aliases, definitions
 
 
 def _parsed(source: str) -> ast.Module | None:
