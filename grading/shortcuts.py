@@ -35,10 +35,12 @@ def uses(task: str, sources: Iterable[str], routines: Iterable[str]) -> list[str
         local = dict(aliases)
         for part in ast.walk(node):
             _note_aliases(part, local)
+        own = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+        own |= {part.arg for part in ast.walk(node) if isinstance(part, ast.arg)}
         for part in ast.walk(node):
             if isinstance(part, (ast.Name, ast.Attribute)):
                 found.add(_dotted(part, local))
-            if isinstance(part, ast.Name):
+            if isinstance(part, ast.Name) and part.id not in own:
                 todo.append(part.id)
             found |= _by_getattr(part, local)
     return [routine for routine in routines if routine in found]

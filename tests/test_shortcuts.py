@@ -212,3 +212,10 @@ def test_uses_are_found(name):
 @pytest.mark.parametrize("name", NO_USES)
 def test_mentions_and_comparisons_cost_nothing(name):
     assert uses("f", [NO_USES[name]], ["torchvision.ops.nms"]) == []
+
+
+def test_a_variable_that_is_called_like_a_function_of_the_notebook_is_no_use_of_it():
+    cells = ["from torchvision import ops", "def corners(b):\n    return ops.nms(b)"]
+    answer = "def keep(b):\n    corners = b + 1\n    return corners"
+    assert uses("keep", [*cells, answer], ["torchvision.ops.nms"]) == []
+    assert uses("keep", [*cells, "def keep(b):\n    return corners(b)"], ["torchvision.ops.nms"]) != []
