@@ -8,6 +8,10 @@ different from ours. They are ordinary functions or classes, and they may use ev
 
     @variant("box_iou")
     def with_loops(boxes1, boxes2): ...
+
+An answer that is ours but for a few characters is written as an edit of our solution:
+
+    edit("box_iou", "areas_not_added", {"area1 + area2 - common": "area1 * area2"}, hint="The union looks ...")
 """
 
 from __future__ import annotations
@@ -18,9 +22,8 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from grading.course import Notebook, Task, has_tag, is_solution, tasks
+from grading.course import Notebook, Task, UserError, grade_id, has_tag, is_solution, tasks
 from grading.student import local
 from grading.suite import Outcome, Suite, fraction
 
@@ -38,6 +41,17 @@ def variant(task: str):
     return lambda function: function
 
 
+def edit(task: str, name: str, changes: dict[str, str], *, hint: str | None = None):
+    """Our solution with some places changed: a mutant if there is a hint, else a variant.
+
+    Args:
+        task: Which.
+        name: What is wrong, as a mutant's function would be called.
+        changes: Old text -> new text; each old text stands exactly once in our solution.
+        hint: What a student who errs like this reads.
+    """
+
+
 @dataclass(frozen=True)
 class Answer:
     """One mutant or variant, as source that defines the task's own name."""
@@ -52,18 +66,34 @@ class Answer:
         return self.hint is not None
 
 
-def read_answers(path: Path) -> list[Answer]:
-    """The mutants and variants of a file, as source code with the task's name in place of their own."""
-    text = path.read_text()
+def read_answers(notebook: Notebook) -> list[Answer]:
+    """A notebook's mutants and variants, as source code with the task's name in place of their own."""
+    text = notebook.mutants.read_text()
+    ours = {grade_id(cell): cell.source for cell in notebook.read_source().cells if is_solution(cell)}
     answers = []
     for node in ast.parse(text).body:
+        call = getattr(node, "value", None)
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "edit":
+            task, name, changes = (ast.literal_eval(argument) for argument in call.args)
+            answers.append(Answer(task, name, _edited(ours.get(task, ""), f"{task}/{name}", changes), _hint(call)))
         for decorator in getattr(node, "decorator_list", []):
             if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") in ("mutant", "variant"):
                 task = ast.literal_eval(decorator.args[0])
-                hint = next((ast.literal_eval(k.value) for k in decorator.keywords if k.arg == "hint"), None)
                 body = "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno])
-                answers.append(Answer(task, node.name, re.sub(rf"\b{node.name}\b", task, body), hint))
+                answers.append(Answer(task, node.name, re.sub(rf"\b{node.name}\b", task, body), _hint(decorator)))
     return answers
+
+
+def _hint(call: ast.Call) -> str | None:
+    return next((ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg == "hint"), None)
+
+
+def _edited(source: str, name: str, changes: dict[str, str]) -> str:
+    for old, new in changes.items():
+        if source.count(old) != 1:
+            raise UserError(f"{name}: {old!r} stands {source.count(old)} times in our solution, not once.")
+        source = source.replace(old, new)
+    return source
 
 
 def solution_source(nb) -> Iterator[str]:
@@ -111,7 +141,7 @@ def audit(notebook: Notebook, progress: Callable[[], None] = lambda: None) -> tu
     nb = notebook.read_source()
     known = tasks(nb)
     suite = Suite(notebook.checks)
-    answers = read_answers(notebook.mutants)
+    answers = read_answers(notebook)
     cells = list(solution_source(nb))
     faults = _completeness(known, suite, answers)
     solution = local(define(cells, "solution"))

@@ -167,9 +167,14 @@ def read_source(notebook: Notebook) -> NotebookNode:
     return nb
 
 
-def execute(nb: NotebookNode, folder: Path, *, allow_errors: bool = False, timeout: int = 600) -> None:
-    """Run a notebook in place, in a fresh kernel, with embedded data only and nothing random from outside."""
-    env = {key: value for key, value in os.environ.items() if key != "LFI_DATA"}
+def execute(
+    nb: NotebookNode, folder: Path, *, allow_errors: bool = False, timeout: int = 600, environment: dict | None = None
+) -> None:
+    """Run a notebook in place, in a fresh kernel, with embedded data only and nothing random from outside.
+
+    `environment` holds further variables; LFI_DATA and LFI_SEED are not taken from this process.
+    """
+    env = {key: value for key, value in os.environ.items() if key not in ("LFI_DATA", "LFI_SEED")} | (environment or {})
     env |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     client = NotebookClient(
         nb,

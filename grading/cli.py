@@ -92,7 +92,7 @@ def audit(
     notebooks = Course().select(assignments)
     with progress("answers") as bar:
         for notebook in notebooks:
-            job = bar.add_task(notebook.name, total=len(auditor.read_answers(notebook.mutants)))
+            job = bar.add_task(notebook.name, total=len(auditor.read_answers(notebook)))
             rows, faults = auditor.audit(notebook, lambda job=job: bar.advance(job))
             results[notebook] = (rows, faults)
             sound &= not faults and all(row.sound for row in rows)
@@ -126,6 +126,26 @@ def _audit_table(notebook: Notebook, rows: list) -> Table:
         previous = row.answer.task
         table.add_row(task, row.answer.name, kind, verdict, names, style=None if row.sound else "bold red")
     return table
+
+
+@app.command()
+def measure(
+    assignments: Assignments = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How often a notebook runs, each time with another seed.")] = 5,
+    real: Annotated[bool, typer.Option("--real", help="With the real data that LFI_DATA names.")] = False,
+) -> None:
+    """Run solutions with several seeds: mean and spread of what their cells tagged `measured` print."""
+    from grading.measure import measure as run
+
+    for notebook in Course().select(assignments):
+        with progress("seeds") as bar:
+            job = bar.add_task(notebook.name, total=seeds)
+            found = run(notebook, range(seeds), real=real, done=lambda job=job: bar.advance(job))
+        table = Table("figure", "mean", "std", "min", "max", title=f"{notebook.assignment}, {seeds} seeds")
+        for name, values in found.items():
+            spread = (values.mean(), values.std(), values.min(), values.max())
+            table.add_row(name, *(f"{value:.4g}" for value in spread))
+        console.print(table)
 
 
 @app.command()

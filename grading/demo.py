@@ -37,7 +37,7 @@ def make_class(notebooks: list[Notebook], folder: Path, count: int = 24, seed: i
     for notebook in notebooks:
         release = notebook.read_release()
         solution = nbformat.read(notebook.solution, as_version=4)
-        answers = read_answers(notebook.mutants)
+        answers = read_answers(notebook)
         for number, name in enumerate(names):
             path = folder / name / notebook.assignment / notebook.release.name
             path.parent.mkdir(parents=True, exist_ok=True)

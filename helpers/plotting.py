@@ -168,6 +168,20 @@ def plot_curves(
         ax.legend()
 
 
+def render(draw: Callable[[Axes], None], figsize: tuple[float, float]) -> bytes:
+    """A figure as PNG, for widgets.
+
+    Args:
+        draw: called with empty axes.
+        figsize: width and height in inches.
+    """
+    figure = Figure(figsize=figsize)
+    draw(figure.subplots())
+    with io.BytesIO() as file:
+        figure.savefig(file, format="png")
+        return file.getvalue()
+
+
 def slider(
     draw: Callable[[Axes, float], None], name: str, start: float, stop: float, step: float, figsize: tuple[float, float]
 ) -> None:
@@ -183,17 +197,13 @@ def slider(
     import ipywidgets
     from IPython.display import display
 
-    def render(value: float) -> bytes:
-        figure = Figure(figsize=figsize)
-        draw(figure.subplots(), value)
-        with io.BytesIO() as file:
-            figure.savefig(file, format="png")
-            return file.getvalue()
+    def picture(value: float) -> bytes:
+        return render(lambda ax: draw(ax, value), figsize)
 
     middle = start + step * round((stop - start) / step / 2)
     control = ipywidgets.FloatSlider(middle, min=start, max=stop, step=step, description=name, continuous_update=False)
-    image = ipywidgets.Image(value=render(middle), format="png")
-    control.observe(lambda change: setattr(image, "value", render(change["new"])), names="value")
+    image = ipywidgets.Image(value=picture(middle), format="png")
+    control.observe(lambda change: setattr(image, "value", picture(change["new"])), names="value")
     display(ipywidgets.VBox([image, control]))
 
 

@@ -1,12 +1,15 @@
 """One seed for every source of randomness."""
 
+import os
 import random
 import sys
 
 import numpy as np
 
+SEED = int(os.environ.get("LFI_SEED", "0"))  # `lfi measure` runs a notebook with several
 
-def seed_everything(seed: int = 0) -> np.random.Generator:
+
+def seed_everything(seed: int = SEED) -> np.random.Generator:
     """Seed Python, NumPy and, where it is in use, PyTorch.
 
     PyTorch is seeded (CPU and GPUs) only if it has been imported before: a notebook that does without it

@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
+import torch
 
 from grading import audit
-from grading.course import Course, tasks
+from grading.course import Course, UserError, tasks
 from grading.student import local
 from grading.suite import Suite, fraction
 
@@ -37,6 +39,25 @@ def test_a_check_that_is_too_strict_shows_as_a_refused_variant(mini):
     mini.mutants.write_text(text.replace("return 0.5 * x", "return 0.5001 * x"))
     rows, _ = audit.audit(mini)
     assert audit.as_json({mini: (rows, [])})["00_mini"]["refused_variants"] == ["halve/by_product"]
+
+
+def test_an_edit_is_our_solution_with_some_places_changed(mini):
+    edits = [
+        """edit("double", "thrice", {"x + x": "x + x + x"}, hint="One too many.")""",
+        """edit("double", "by_factor", {"x + x": "2 * x"})""",
+    ]
+    mini.mutants.write_text("\n".join([mini.mutants.read_text(), *edits]))
+    rows = by_name(audit.audit(mini)[0])
+    assert rows["thrice"].sound
+    assert rows["thrice"].answer.hint == "One too many."
+    assert rows["by_factor"].fraction == 1
+    assert "doubled_and_private = x + x + x\n" in rows["thrice"].answer.source
+
+
+def test_an_edit_of_what_is_not_there_is_refused(mini):
+    mini.mutants.write_text("""edit("double", "lost", {"y + y": "y"}, hint="?")""")
+    with pytest.raises(UserError, match=r"double/lost: 'y \+ y' stands 0 times in our solution, not once."):
+        audit.read_answers(mini)
 
 
 def test_faults_are_named(mini):
@@ -77,14 +98,18 @@ def test_hints_belong_to_the_checks_that_fail(mini):
 def test_constant_answers_earn_little(notebook):
     """Someone who returns the same for every input, or the input itself, must not collect points."""
     suite = Suite(notebook.checks)
-    import numpy as np
+
+    def zeros(first=None, *a, **k):
+        if isinstance(first, torch.Tensor):
+            return torch.zeros_like(first)
+        return np.zeros(np.shape(first)) if isinstance(first, np.ndarray) else 0
 
     lazy = {
         "zero": lambda *a, **k: 0.0,
         "nothing": lambda *a, **k: None,
         "empty": lambda *a, **k: np.zeros(0),
         "first": lambda first=None, *a, **k: first,
-        "zeros": lambda first=None, *a, **k: np.zeros(np.shape(first)) if isinstance(first, np.ndarray) else 0,
+        "zeros": zeros,
     }
     for task in tasks(notebook.read_source()):
         for name, function in lazy.items():
