@@ -16,7 +16,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from grading.course import grade_id, is_answer, is_solution
+from grading.course import grade_id, incident, is_answer, is_solution
 
 MAX_FILE = 200 << 20
 MAX_SOURCE = 1 << 20
@@ -144,7 +144,8 @@ def canonical_submission(release: NotebookNode, submitted: bytes | Unreadable, f
     except Unreadable as error:
         cells, notes = [], [str(error)]
     nb, more = canonical(release, cells)
-    nb.metadata["lfi"] = {"incidents": notes + more, "readable": bool(cells), "files": files, "tasks": {}}
+    odd = [incident("file", note) for note in notes + more]
+    nb.metadata["lfi"] = {"incidents": odd, "readable": bool(cells), "files": files, "tasks": {}}
     if not cells:
         nb.cells.insert(0, new_markdown_cell(f"**This notebook could not be graded.** {notes[0]}", id="unreadable"))
     return nb

@@ -204,7 +204,7 @@ def _grade(run, workers: int | None, pool: Executor | None = None) -> bool:
         except KeyboardInterrupt:
             raise Interrupted("Interrupted. Nothing is lost: run the same command again to go on.") from None
     for incident in run.incidents:
-        console.print(f"{incident.student}, {incident.assignment}: {incident.sentence}", markup=False, soft_wrap=True)
+        console.print(str(incident), markup=False, soft_wrap=True)
     run.write_scores()
     return sound
 

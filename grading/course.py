@@ -41,6 +41,19 @@ class Task:
         return self.points or self.extra_credit
 
 
+def incident(kind: str, sentence: str, task: str = "") -> dict:
+    """Something unusual about a submission, for the instructor; it is kept in the graded notebook's `metadata.lfi`.
+
+    Args:
+        kind: `file` (what was odd in what was handed in), `stopped` (code that ended its kernel or did not end),
+            `shortcut` (a library routine that is the task itself), `unsafe` (graded without the sandbox) or
+            `not graded`.
+        sentence: What happened.
+        task: The task that it concerns, if it concerns one.
+    """
+    return {"kind": kind, "task": task, "sentence": sentence}
+
+
 @dataclass(frozen=True)
 class Notebook:
     """One assignment and the one notebook in it."""

@@ -21,7 +21,19 @@ from traitlets import Bool, Float, Integer, Unicode, default
 from grading import audit, shortcuts
 from grading.canonical import is_extra
 from grading.channel import connected
-from grading.course import ANSI, HIDDEN, Course, Notebook, Task, grade_id, has_tag, is_solution, is_test, tasks
+from grading.course import (
+    ANSI,
+    HIDDEN,
+    Course,
+    Notebook,
+    Task,
+    grade_id,
+    has_tag,
+    incident,
+    is_solution,
+    is_test,
+    tasks,
+)
 from grading.outputs import Outputs
 from grading.results import Kept, apply, dump, key_of
 from grading.session import KernelSession, Ran, Stopped, ordinary, sandboxed
@@ -108,10 +120,10 @@ class ExecuteAndJudge(Execute):
         if self.results and not self.fresh and (data := kept.get(key)) is not None:
             apply(data, nb)
             return nb, resources
-        self.incidents: list[str] = nb.metadata["lfi"]["incidents"]
+        self.incidents: list[dict] = nb.metadata["lfi"]["incidents"]
         if self.unsafe:
             warn_unsafe()
-            self.incidents.append(UNSAFE)
+            self.incidents.append(incident("unsafe", UNSAFE))
         if nb.metadata["lfi"]["readable"]:
             self._execute(nb, resources)
         else:
@@ -139,6 +151,9 @@ class ExecuteAndJudge(Execute):
             grace=self.grace,
         )
         self.until = time.monotonic() + self.submission_seconds
+        self.seconds = dict.fromkeys(("kernel", "checks", "grader"), 0.0)
+        self.born = 0.0
+        began = time.process_time()
         self.good: list[NotebookNode] = []
         self.progress = True
         self.kernels = self.lost_kernels = 0
@@ -148,9 +163,17 @@ class ExecuteAndJudge(Execute):
                 if cell.cell_type == "code" and not has_tag(cell, "long"):
                     (self._test if is_test(cell) else self._run)(cell)
         finally:
-            self.session.stop()
+            self._stop()
+        self.seconds["grader"] += time.process_time() - began - self.seconds["checks"]
+        nb.metadata["lfi"]["seconds"] = {part: round(seconds, 3) for part, seconds in self.seconds.items()}
 
     # ------------------------------------------------------------ the kernel
+
+    def _stop(self) -> None:
+        """End the kernel; what it used since it could answer is the student's."""
+        if self.session.alive:
+            self.seconds["kernel"] += self.session.processor_seconds() - self.born
+        self.session.stop()
 
     def _ready(self) -> bool:
         """See to it that a kernel runs in which all that went well so far has run; False if there can be none."""
@@ -166,7 +189,7 @@ class ExecuteAndJudge(Execute):
         return not self.over
 
     def _start(self) -> None:
-        self.session.stop()
+        self._stop()
         self.kernels += 1
         self._start_kernel()
         if not self.progress:  # not even one cell went well in the last kernel: some extra cell may have spoilt it
@@ -190,6 +213,8 @@ class ExecuteAndJudge(Execute):
                 if attempt == START_ATTEMPTS - 1:
                     raise
             else:
+                self.born = self.session.processor_seconds()
+                self.seconds["grader"] += self.born
                 return
 
     def _note_lost(self, is_lost: bool) -> bool:
@@ -221,7 +246,9 @@ class ExecuteAndJudge(Execute):
                 outputs.add_error(
                     "CellTimeoutError" if ran.end == "interrupted" else "KernelDied", f"This cell {ran.why}."
                 )
-                self.incidents.append(f"The cell {cell.get('id', '')} {ran.why}: {_first_line(cell.source)}")
+                sentence = f"The cell {cell.get('id', '')} {ran.why}: {_first_line(cell.source)}"
+                task = (grade_id(cell) or "").removeprefix("test_")
+                self.incidents.append(incident("stopped", sentence, task if task in self.known else ""))
         cell.outputs += outputs.nodes
         return ran
 
@@ -260,21 +287,23 @@ class ExecuteAndJudge(Execute):
             if not self._note_lost(not self.session.alive and self.session.lost):
                 break
         for routine in shortcuts.uses(task.name, self.code, self.suite.forbidden.get(task.name, ())):
-            self.incidents.append(
-                f"{task.name}: its source uses {routine}, which is the task itself. Please review it."
-            )
+            sentence = f"Its source uses {routine}, which is the task itself. Please review it."
+            self.incidents.append(incident("shortcut", sentence, task.name))
         if verdict.status == "stopped":
-            self.incidents.append(f"{task.name}: {verdict.notes[0]}")
+            self.incidents.append(incident("stopped", verdict.notes[0], task.name))
         blame(verdict, source, self.verdicts)
         return verdict
 
     def _judge_once(self, task: Task, untouched: bool) -> Verdict:
+        began = time.process_time()
         try:
             with connected(self.session, self.call_seconds, self.until) as student:
                 self._forbid(task, student)
                 return judge(task, self.suite, student, self.hints.get(task.name, {}), untouched)
         except StudentStopped as stopped:
             return lost(task, f"Before your function could be checked, {stopped.sentence}.")
+        finally:
+            self.seconds["checks"] += time.process_time() - began
 
     def _forbid(self, task: Task, student: Student) -> None:
         routines = self.suite.forbidden.get(task.name, ())
@@ -284,7 +313,8 @@ class ExecuteAndJudge(Execute):
         except StudentStopped:
             raise
         except StudentError as error:
-            self.incidents.append(f"{task.name}: shortcuts could not be forbidden, because {error.sentence}.")
+            sentence = f"Shortcuts could not be forbidden, because {error.sentence}."
+            self.incidents.append(incident("shortcut", sentence, task.name))
 
     def _task(self, cell: NotebookNode) -> Task:
         return self.known[grade_id(cell).removeprefix("test_")]

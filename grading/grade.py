@@ -8,14 +8,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from grading.canonical import Unreadable, read_file
-from grading.course import Notebook, UserError, tasks
+from grading.course import Notebook, UserError, incident, tasks
 from grading.execute import is_unsafe
 from grading.gradebook import GradingFolder, NbGraderException
 from grading.pipeline import read_graded
@@ -24,6 +24,7 @@ from grading.results import KEY_LENGTH, Kept, dependencies, files_digest, files_
 from grading.sandbox.host import ADDRESS, Zygote
 
 COLUMNS = ("student", "assignment", "task", "score", "max_score", "status")
+TIMINGS = ("student", "assignment", "kernel", "checks", "grader")  # processor seconds
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,16 @@ class Score:
 
 @dataclass(frozen=True)
 class Incident:
-    """Something unusual about a submission, in a sentence."""
+    """One row of incidents.csv; see `grading.course.incident`."""
 
     student: str
     assignment: str
+    task: str
+    kind: str
     sentence: str
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, (self.student, self.assignment, self.task))) + f": {self.sentence}"
 
 
 @dataclass(frozen=True)
@@ -145,9 +151,10 @@ class Run:
     def fail(self, submission: Submission, why: str) -> None:
         """Note that a submission could not be graded."""
         self.sound = False
-        self.incidents.append(
-            Incident(submission.student, submission.notebook.assignment, f"It could not be graded: {why}")
-        )
+        self._note(submission, incident("not graded", f"It could not be graded: {why}"))
+
+    def _note(self, submission: Submission, found: dict) -> None:
+        self.incidents.append(Incident(submission.student, submission.notebook.assignment, **found))
 
     def book(self, submission: Submission, result: bytes | None) -> bool:
         """Enter a result into the gradebook through nbgrader's autograde; True if that worked."""
@@ -183,8 +190,8 @@ class Run:
     def _note_incidents(self, submission: Submission) -> None:
         path = self.graded(submission)
         if path.exists():
-            for sentence in read_graded(path).metadata["lfi"]["incidents"]:
-                self.incidents.append(Incident(submission.student, submission.notebook.assignment, sentence))
+            for found in read_graded(path).metadata["lfi"]["incidents"]:
+                self._note(submission, found)
 
     def scores(self) -> Iterator[Score]:
         """The rows of scores.csv, from the gradebook and the graded notebooks."""
@@ -194,15 +201,22 @@ class Run:
                 if path.exists():
                     yield from _scores(gradebook, submission, read_graded(path))
 
+    def _timings(self) -> Iterator[tuple]:
+        for submission in self.submissions:
+            path = self.graded(submission)
+            if path.exists() and (seconds := read_graded(path).metadata["lfi"].get("seconds")):
+                yield submission.student, submission.notebook.assignment, *(seconds[part] for part in TIMINGS[2:])
+
     def write_scores(self) -> Path:
-        """Write scores.csv and incidents.csv; returns the path of the former."""
+        """Write scores.csv, incidents.csv and timings.csv; returns the path of the first."""
         rows = [
             (row.student, row.assignment, row.task, "" if row.score is None else f"{row.score:g}",
              f"{row.max_score:g}", row.status)
             for row in self.scores()
         ]  # fmt: skip
-        incidents = [(incident.student, incident.assignment, incident.sentence) for incident in self.incidents]
-        _write_csv(self.folder.output / "incidents.csv", ("student", "assignment", "sentence"), incidents)
+        _write_csv(self.folder.output / "timings.csv", TIMINGS, list(self._timings()))
+        incidents = [astuple(found) for found in self.incidents]
+        _write_csv(self.folder.output / "incidents.csv", [column.name for column in fields(Incident)], incidents)
         return _write_csv(self.folder.output / "scores.csv", COLUMNS, rows)
 
 
@@ -307,7 +321,7 @@ def _scores(gradebook, submission: Submission, graded) -> Iterator[Score]:
         yield Score(student, notebook.assignment, task, score, grade.max_score, status)
 
 
-def _write_csv(path: Path, columns: tuple, rows: list) -> Path:
+def _write_csv(path: Path, columns: Sequence[str], rows: list) -> Path:
     scratch = path.with_suffix(".csv.part")
     with scratch.open("w", newline="") as file:
         csv.writer(file).writerows([columns, *rows])

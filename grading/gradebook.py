@@ -7,14 +7,17 @@ import os
 import sys
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import nbgrader.api
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGrader
 from nbgrader.converters import Autograde, BaseConverter, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import SaveCells
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -28,6 +31,17 @@ log.propagate = False
 
 # nbgrader starts `alembic` by its name.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+
+
+# nbgrader opens the gradebook ten times a submission; one engine keeps what SQLAlchemy has compiled.
+nbgrader.api.create_engine = cache(create_engine)
+
+
+@event.listens_for(Engine, "connect")
+def _commit_quickly(connection, _) -> None:
+    """As safe as SQLite's default, but a commit need not wait for the disk, and formgrader can read meanwhile."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def configuration() -> Config:

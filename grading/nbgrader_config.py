@@ -30,7 +30,6 @@ c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.ClearOutput",
     "nbgrader.preprocessors.OverwriteKernelspec",
     "nbgrader.preprocessors.OverwriteCells",
-    "nbgrader.preprocessors.CheckCellMetadata",
 ]
 c.Autograde.autograde_preprocessors = [
     "grading.execute.ExecuteAndJudge",
@@ -39,8 +38,8 @@ c.Autograde.autograde_preprocessors = [
     "grading.pipeline.SaveExtraCredit",
     "nbgrader.preprocessors.AssignLatePenalties",
     "grading.pipeline.MakeInert",
-    "nbgrader.preprocessors.CheckCellMetadata",
 ]
+c.GenerateFeedback.exporter_class = "grading.feedback.FeedbackExporter"
 c.GenerateFeedback.preprocessors = [
     "nbgrader.preprocessors.GetGrades",
     "grading.pipeline.HideHidden",

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import zmq
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
@@ -161,6 +162,12 @@ class KernelSession:
             self._poller.unregister(self._end)
             self._end = None
         return False
+
+    def processor_seconds(self) -> float:
+        """Processor time of the kernel and of what it has started so far; 0 if it has ended."""
+        with contextlib.suppress(psutil.Error):
+            return sum(psutil.Process(self._process.pid).cpu_times()[:4])
+        return 0.0
 
     @property
     def lost(self) -> bool:

@@ -227,8 +227,10 @@ def _palette_png(figure: Figure) -> bytes | None:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    low, high = figure.get_tightbbox(canvas.get_renderer()).get_points()
-    if (low < -0.01).any() or (high > figure.get_size_inches() + 0.01).any():  # something sticks out: draw it again
+    pixels = np.asarray(image)
+    rim = np.concatenate([pixels[[0, -1]].reshape(-1, 3), pixels[:, [0, -1]].reshape(-1, 3)])
+    if (rim != pixels[0, 0]).any():  # something sticks out: draw it again, in the layout found
+        figure.set_layout_engine("none")
         image = Image.open(io.BytesIO(print_figure(figure, fmt="png"))).convert("RGB")
     ground = Image.new("RGB", image.size, image.getpixel((0, 0)))
     left, upper, right, lower = ImageChops.difference(image, ground).getbbox() or (0, 0, *image.size)

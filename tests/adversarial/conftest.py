@@ -44,7 +44,7 @@ class Graded:
 
     @property
     def incidents(self):
-        return self.notebook.metadata["lfi"]["incidents"]
+        return [incident["sentence"] for incident in self.notebook.metadata["lfi"]["incidents"]]
 
     @property
     def everything(self):
