@@ -53,7 +53,7 @@ audit: $(READY)  ## do the hidden checks reject wrong answers and accept right o
 	$(BIN)/lfi audit
 
 bench: $(READY)  ## compare lfi grade with plain nbgrader on the same submissions
-	$(BIN)/lfi bench
+	$(BIN)/lfi bench --otter --output docs/benchmarks.md
 
 data: $(READY)  ## download the real data sets
 	$(BIN)/lfi data --download

@@ -297,20 +297,27 @@ def data(download: Annotated[bool, typer.Option("--download", help="Fetch what i
 @app.command()
 def bench(
     assignment: Annotated[str, typer.Argument(help="The assignment to grade.")] = "01_iou_nms",
-    students: Annotated[int, typer.Option(help="Size of the simulated class.")] = 6,
-    rounds: Annotated[int, typer.Option(help="How often each is run, in turn.")] = 3,
+    students: Annotated[int, typer.Option(min=4, help="Size of the simulated class.")] = 24,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is run, in turn.")] = 3,
+    growth: Annotated[str, typer.Option(help="Sizes of the classes that show how time grows; empty: none.")] = (
+        "10,40,160"
+    ),
+    otter: Annotated[bool, typer.Option("--otter", help="Compare with Otter-Grader, too (installs it).")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write the report here, too.")] = None,
 ) -> None:
     """Compare `lfi grade` with plain nbgrader on the same submissions."""
-    from grading.bench import compare
+    from grading.bench import Bench
 
     (notebook,) = _with_release([assignment])
+    _settings(unsafe=False)
+    if not all(size.isdigit() and int(size) >= 4 for size in growth.split(",") if growth):
+        raise UserError(f"--growth {growth!r} is not a list of class sizes (of 4 or more) like 10,40,160.")
+    sizes = [int(size) for size in growth.split(",") if growth]
     with errors.status("starting") as status:
-        found = compare(notebook, students, rounds, status.update)
-    table = Table("grader", "seconds a submission", "ratio", title=f"{found.students} submissions to {assignment}")
-    table.add_row("plain nbgrader", f"{found.plain:.2f}", "1")
-    table.add_row("lfi grade", f"{found.ours:.2f}", f"{found.ratio:.2f} times as fast")
-    table.caption = f"medians of {found.rounds} runs in turn"
-    console.print(table)
+        text = Bench(notebook, students, rounds, sizes, otter, status.update).run()
+    if output:
+        output.write_text(text)
+    console.print(text, markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -13,6 +13,7 @@ import sys
 import time
 from functools import cache
 
+import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import Execute
@@ -35,7 +36,7 @@ from grading.course import (
     tasks,
 )
 from grading.outputs import Outputs
-from grading.results import Kept, apply, dump, key_of
+from grading.results import NO_FILES, Kept, apply, dump, key_of
 from grading.session import KernelSession, Ran, Stopped, ordinary, sandboxed
 from grading.student import Student, StudentError, StudentStopped
 from grading.suite import Suite
@@ -59,6 +60,32 @@ MAX_LOST = 2  # kernels that a submission may lose through no fault of its own
 def suite_of(notebook: Notebook) -> Suite:
     """A notebook's checks, collected once a process."""
     return Suite(notebook.checks)
+
+
+def prologue(nb: NotebookNode) -> list[NotebookNode]:
+    """The cells before a student's first one: the same for all, so they run once, and every kernel begins after them.
+
+    The first is the set-up, which runs in each kernel again. Empty if there are fewer than two, or if what else was
+    handed in could change what they do.
+    """
+    found = []
+    for cell in nb.cells:
+        if cell.cell_type == "code" and (is_solution(cell) or is_test(cell) or is_extra(cell)):
+            break
+        if cell.cell_type == "code" and not has_tag(cell, "long") and cell.source.strip():
+            found.append(cell)
+    alone = nb.metadata["lfi"]["files"] in ("", NO_FILES)
+    return found if alone and len(found) > 1 and has_tag(found[0], "setup") else []
+
+
+@cache
+def given_outputs(notebook: Notebook) -> dict[str, tuple]:
+    """Outputs and execution counts of the cells of our own run, by cell id."""
+    try:
+        cells = nbformat.read(notebook.solution, as_version=4).cells
+    except (OSError, ValueError):
+        return {}
+    return {cell.id: (cell.outputs, cell.execution_count) for cell in cells if cell.cell_type == "code"}
 
 
 @cache
@@ -110,16 +137,16 @@ class ExecuteAndJudge(Execute):
     def preprocess(self, nb: NotebookNode, resources: dict, km=None):
         """Run the cells in order and judge the tasks; everything that is found out is in `nb.metadata.lfi`."""
         self.notebook = notebook_of(resources)
+        kept, key = Kept(self.results), key_of(nb, self.notebook, self.limits())
+        if self.results and not self.fresh and (data := kept.get(key)) is not None:
+            apply(data, nb)
+            return nb, resources
         self.suite, self.hints = suite_of(self.notebook), hints_of(self.notebook)
         self.known = tasks(nb)
         self.stubs = {grade_id(c): c.source.strip() for c in self.notebook.read_release().cells if is_solution(c)}
         self.code = [cell.source for cell in nb.cells if cell.cell_type == "code" and not is_test(cell)]
         self.sources = {grade_id(cell): cell.source for cell in nb.cells if is_solution(cell)}
         self.verdicts: list[Verdict] = []
-        kept, key = Kept(self.results), key_of(nb, self.notebook, self.limits())
-        if self.results and not self.fresh and (data := kept.get(key)) is not None:
-            apply(data, nb)
-            return nb, resources
         self.incidents: list[dict] = nb.metadata["lfi"]["incidents"]
         if self.unsafe:
             warn_unsafe()
@@ -141,6 +168,8 @@ class ExecuteAndJudge(Execute):
 
     def _execute(self, nb: NotebookNode, resources: dict) -> None:
         nb.metadata["language_info"] = LANGUAGE
+        given = [] if self.unsafe else prologue(nb)
+        shown = given_outputs(self.notebook) if given else {}
         self.session = KernelSession(
             ordinary if self.unsafe else sandboxed,
             self.config,
@@ -149,6 +178,7 @@ class ExecuteAndJudge(Execute):
             size=self.max_rich_output,
             flood=self.max_flood,
             grace=self.grace,
+            prologue=[cell.source for cell in given],
         )
         self.until = time.monotonic() + self.submission_seconds
         self.seconds = dict.fromkeys(("kernel", "checks", "grader"), 0.0)
@@ -160,7 +190,9 @@ class ExecuteAndJudge(Execute):
         self.over = ""
         try:
             for cell in nb.cells:
-                if cell.cell_type == "code" and not has_tag(cell, "long"):
+                if cell in given[1:]:
+                    cell.outputs, cell.execution_count = copy.deepcopy(shown.get(cell.id, ([], None)))
+                elif cell.cell_type == "code" and not has_tag(cell, "long"):
                     (self._test if is_test(cell) else self._run)(cell)
         finally:
             self._stop()

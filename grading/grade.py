@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import suppress
@@ -24,7 +25,7 @@ from grading.results import KEY_LENGTH, Kept, dependencies, files_digest, files_
 from grading.sandbox.host import ADDRESS, Zygote
 
 COLUMNS = ("student", "assignment", "task", "score", "max_score", "status")
-TIMINGS = ("student", "assignment", "kernel", "checks", "grader")  # processor seconds
+PARTS = ("kernel", "checks", "grader", "bookkeeping", "feedback")
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Run:
         self.settings = {"unsafe": is_unsafe()} | (settings or {})
         self.submissions = find_submissions(folder.submitted, notebooks)
         self.incidents: list[Incident] = []
+        self.seconds: dict[Submission, dict[str, float]] = {}
         self.sound = True
         try:
             folder.output.mkdir(parents=True, exist_ok=True)
@@ -164,6 +166,7 @@ class Run:
             key, data = result[:KEY_LENGTH].decode(), result[KEY_LENGTH:]
             kept.put(key, data)
         self._key(submission).unlink(missing_ok=True)
+        began = time.process_time()
         try:
             self.folder.autograde(submission.notebook, submission.student, self.settings)
         except NbGraderException as error:
@@ -172,10 +175,12 @@ class Run:
         finally:
             if key:
                 kept.path(key).unlink(missing_ok=True)
+        self.seconds[submission] = {"bookkeeping": time.process_time() - began}
         return True
 
-    def finish(self, submission: Submission) -> None:
-        """Note that everything of a submission is done."""
+    def finish(self, submission: Submission, seconds: float) -> None:
+        """Note that everything of a submission is done; its feedback took some processor seconds."""
+        self.seconds[submission]["feedback"] = seconds
         self._key(submission).write_text(submission.fingerprint())
         self._note_incidents(submission)
 
@@ -202,10 +207,10 @@ class Run:
                     yield from _scores(gradebook, submission, read_graded(path))
 
     def _timings(self) -> Iterator[tuple]:
-        for submission in self.submissions:
-            path = self.graded(submission)
-            if path.exists() and (seconds := read_graded(path).metadata["lfi"].get("seconds")):
-                yield submission.student, submission.notebook.assignment, *(seconds[part] for part in TIMINGS[2:])
+        for submission, seconds in self.seconds.items():
+            seconds |= read_graded(self.graded(submission)).metadata["lfi"].get("seconds", {})
+            parts = (f"{seconds[part]:.3f}" if part in seconds else "" for part in PARTS)
+            yield submission.student, submission.notebook.assignment, *parts
 
     def write_scores(self) -> Path:
         """Write scores.csv, incidents.csv and timings.csv; returns the path of the first."""
@@ -214,7 +219,9 @@ class Run:
              f"{row.max_score:g}", row.status)
             for row in self.scores()
         ]  # fmt: skip
-        _write_csv(self.folder.output / "timings.csv", TIMINGS, list(self._timings()))
+        if self.seconds:
+            rows_of_time = sorted(self._timings())
+            _write_csv(self.folder.output / "timings.csv", ("student", "assignment", *PARTS), rows_of_time)
         incidents = [astuple(found) for found in self.incidents]
         _write_csv(self.folder.output / "incidents.csv", [column.name for column in fields(Incident)], incidents)
         return _write_csv(self.folder.output / "scores.csv", COLUMNS, rows)
@@ -276,7 +283,7 @@ class _Schedule:
             if step == "run":
                 self._booked(submission, result)
             else:
-                self.grading.finish(submission)
+                self.grading.finish(submission, result)
                 self.done(submission, True)
 
     def _booked(self, submission: Submission, result: bytes | None) -> None:

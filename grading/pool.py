@@ -10,6 +10,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -54,10 +55,12 @@ def run_submission(assignment: str, notebook: bytes, files: dict[str, bytes], se
         return key.encode() + dump(nb)
 
 
-def write_feedback(folder: GradingFolder, assignment: str, student: str) -> None:
-    """Write one student's feedback page from the gradebook; reads it only."""
+def write_feedback(folder: GradingFolder, assignment: str, student: str) -> float:
+    """Write one student's feedback page from the gradebook, which it only reads; returns its processor seconds."""
+    began = time.process_time()
     (notebook,) = Course().select([assignment])
     folder.feedback(notebook, student)
+    return time.process_time() - began
 
 
 def local_pool(workers: int) -> Executor:

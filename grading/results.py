@@ -18,6 +18,7 @@ from grading.course import HIDDEN, Notebook
 
 VERSION = 1
 KEY_LENGTH = 64  # SHA-256 in hexadecimal
+NO_FILES = hashlib.sha256().hexdigest()
 
 
 @cache

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ class KernelSession:
         size: Bytes of rich output kept from one cell.
         flood: Bytes of messages after which a cell is interrupted.
         grace: Seconds that code has to end after an interrupt.
+        prologue: Cells that have run in the sandbox's kernels from the start.
     """
 
     def __init__(
@@ -89,9 +90,11 @@ class KernelSession:
         size: int = 16 << 20,
         flood: int = 64 << 20,
         grace: float = 2.0,
+        prologue: Sequence[str] = (),
     ):
         self._make_manager, self._config, self._folder = make_manager, config, folder
         self._characters, self._size, self._flood, self._grace = characters, size, flood, grace
+        self._more = {"prologue": prologue} if prologue else {}
         self.displays = Displays()
         self.manager: KernelManager | None = None
 
@@ -110,7 +113,7 @@ class KernelSession:
         ):
             context.setsockopt(option, value)
         try:
-            self.manager.start_kernel(cwd=self._folder, extra_arguments=[])
+            self.manager.start_kernel(cwd=self._folder, extra_arguments=[], **self._more)
         except OSError as error:
             raise Stopped(f"The kernel could not be started: {error}") from None
         self._shell = self.manager.connect_shell(identity=self.manager.session.bsession)

@@ -1,9 +1,9 @@
 """The sandbox itself: equal to an ordinary kernel, quick, restarted, shared, refused in a sentence, for every user."""
 
 import os
+import random
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import textwrap
@@ -72,20 +72,55 @@ def session():
     session.stop()
 
 
-@needs_sandbox
-def test_a_kernel_is_ready_quickly_and_gone_quickly(session):
-    Zygote.shared()
-    starts, stops = [], []
-    for _ in range(7):
-        begin = time.perf_counter()
+SETUP = "import random\nrandom.seed(3)"
+SLEEPS = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()"
+PROLOGUE = (SETUP, "drawn = [random.random()]\ndef latest():\n    return drawn[-1]")
+
+
+@pytest.fixture
+def begun():
+    """A function that starts a kernel after a prologue."""
+    sessions = []
+
+    def begin(*prologue):
+        session = KernelSession(sandboxed, prologue=prologue)
+        sessions.append(session)
         session.start()
-        ready = time.perf_counter()
+        return session
+
+    yield begin
+    for session in sessions:
         session.stop()
-        starts.append(ready - begin)
-        stops.append(time.perf_counter() - ready)
-    print(f"ready {statistics.median(starts) * 1e3:.0f} ms, gone {statistics.median(stops) * 1e3:.0f} ms")
-    assert min(starts) < 0.5  # 0.12 s on a quiet machine
-    assert min(stops) < 0.3
+
+
+def printed(session, code):
+    ran = session.run(f"print({code})", 30)
+    return "".join(output.get("text", output.get("evalue", "")) for output in ran.outputs).strip()
+
+
+@needs_sandbox
+def test_kernels_begin_after_the_prologue_and_share_nothing_afterwards(begun):
+    first, second = begun(*PROLOGUE), begun(*PROLOGUE)
+    assert float(printed(first, "latest()")) == random.Random(3).random()
+    assert printed(first, "drawn.append('mine') or latest()") == "mine"
+    assert float(printed(second, "latest()")) == random.Random(3).random()
+    assert printed(first, "__name__, latest.__globals__ is globals()") == "__main__ True"
+
+
+@needs_sandbox
+def test_random_numbers_go_on_after_the_prologue_as_if_all_had_run_here(begun):
+    session = begun(*PROLOGUE)
+    assert session.run(SETUP, 30).end == "ok"
+    ours = random.Random(3)
+    ours.random()
+    assert float(printed(session, "random.random()")) == ours.random()
+
+
+@needs_sandbox
+@pytest.mark.parametrize("last", ["1 / 0", SLEEPS, "%magic"])
+def test_where_the_prologue_cannot_run_beforehand_kernels_begin_without_it(begun, last):
+    session = begun(SETUP, f"drawn = 1\n{last}")
+    assert printed(session, "drawn") == "name 'drawn' is not defined"
 
 
 @needs_sandbox

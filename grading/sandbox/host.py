@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -37,6 +39,7 @@ PRELOAD = (
 )  # fmt: skip
 START_SECONDS = 120.0
 BIRTH_SECONDS = 30.0
+LONGEST_REQUEST = 1 << 16  # bytes, as the zygote reads it
 PATH_LIMIT = 107  # bytes of a Unix socket's path
 FIRST_USER, USERS = 1_900_000_000, 256  # ids on the host that nobody has; inside they begin at FIRST_INSIDE
 FIRST_INSIDE = 1000
@@ -123,6 +126,22 @@ class Zygote:
                 cls._shared = mine = cls()
         mine.wait_until_ready()
         return mine.address
+
+    @classmethod
+    def prepared(cls, address: str, prologue: tuple[str, ...]) -> str:
+        """The address of a zygote in which a notebook's first cells have run; the given one if that cannot be had.
+
+        It is forked from the zygote at `address` when it is first asked for; other processes find it by its socket.
+        """
+        name = hashlib.sha256("\0".join(prologue).encode()).hexdigest()[:16]
+        path = Path(address).with_name(f"{name}.sock")
+        with (path.with_suffix(".lock")).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.with_suffix(".failed").exists() and not _answers(str(path)):
+                path.unlink(missing_ok=True)
+                if failure := _prepare(address, path, prologue):
+                    path.with_suffix(".failed").write_text(failure)
+        return address if path.with_suffix(".failed").exists() else str(path)
 
     def wait_until_ready(self) -> None:
         """Raises UserError when the zygote cannot be started."""
@@ -218,6 +237,28 @@ def _map_users(info: int, block: int) -> None:
         with contextlib.suppress(BrokenPipeError):
             os.write(block, b"x")
         os.close(block)
+
+
+def _prepare(address: str, path: Path, prologue: tuple[str, ...]) -> str:
+    """Ask a zygote for another one that listens at `path`; returns why there is none, or nothing."""
+    request = json.dumps({"prologue": prologue}).encode()
+    if len(request) > LONGEST_REQUEST:
+        return "the first cells are too long"
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection,
+    ):
+        listener.bind(str(path))
+        listener.listen(64)
+        connection.settimeout(START_SECONDS)
+        try:
+            connection.connect(address)
+            socket.send_fds(connection, [request], [listener.fileno()])
+            listener.close()
+            answer = connection.recv(LONGEST_REQUEST)
+        except OSError as error:
+            return str(error)
+    return json.loads(answer).get("failed", "") if answer else "they ended the process"
 
 
 def _answers(address: str) -> bool:

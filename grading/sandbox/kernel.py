@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+from collections.abc import Callable
 
 import zmq
 from ipykernel.kernelapp import IPKernelApp
@@ -48,17 +49,60 @@ def fresh_randomness() -> None:
         sys.modules["torch"].seed()
 
 
-def start(line: dict, arguments: list[str]) -> HandedIn:
-    """Make the kernel ready to answer; `app.start()` then never returns."""
-    fresh_randomness()
+class Begun:
+    """Where kernels go on after a prologue.
+
+    Attributes:
+        names: The namespace in which the prologue has run.
+    """
+
+    def __init__(self, names: dict):
+        self.names = names
+        self._randomness = _states()
+
+    def bring_back_randomness(self) -> None:
+        """Every source of random numbers goes on as if all had run in one process (Python's is seeded at each fork)."""
+        for bring_back, state in self._randomness:
+            bring_back(state)
+
+
+def _states() -> list[tuple[Callable, object]]:
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    states = [(random.setstate, random.getstate())]
+    states += [(numpy.random.set_state, numpy.random.get_state())] if numpy else []
+    states += [(torch.set_rng_state, torch.get_rng_state())] if torch else []
+    return states
+
+
+def start(line: dict, arguments: list[str], begun: Begun | None = None) -> HandedIn:
+    """Make the kernel ready to answer; `app.start()` then never returns.
+
+    Args:
+        line: See HandedIn.
+        arguments: Of the kernel's command line.
+        begun: What a prologue has left. The first of its cells, the set-up, runs again, because it may need the kernel;
+            random numbers then go on as if it had not.
+    """
+    if begun is None:
+        fresh_randomness()
     os.makedirs(jupyter_runtime_dir(), exist_ok=True)
     HandedIn.line = line
-    app = HandedIn.instance()
+    app = HandedIn.instance(user_ns=begun and begun.names)
     app.initialize(["-f", f"{jupyter_runtime_dir()}/kernel.json", *arguments])
     app.shell._update_exit_now = lambda change: None  # exit() ends nothing: later cells still count
     if "matplotlib" in sys.modules:
         _figures_inline(app)
+    if begun is not None:
+        _once_after_a_cell(app.shell, begun.bring_back_randomness)
     return app
+
+
+def _once_after_a_cell(shell, action: Callable[[], None]) -> None:
+    def after(*_):
+        shell.events.unregister("post_run_cell", after)
+        action()
+
+    shell.events.register("post_run_cell", after)
 
 
 def _figures_inline(app: HandedIn) -> None:

@@ -44,6 +44,8 @@ class SandboxProvisioner(KernelProvisionerBase):
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """A fresh folder and fresh sockets for each start."""
         address = Zygote.shared()
+        if prologue := kwargs.pop("prologue", ()):
+            address = Zygote.prepared(address, tuple(prologue))
         self.folder = KernelFolder(address)
         if kwargs.get("cwd"):
             self.folder.bring(Path(kwargs["cwd"]), self.disk // 2)
@@ -52,7 +54,11 @@ class SandboxProvisioner(KernelProvisionerBase):
         manager.shell_port, manager.iopub_port, manager.stdin_port, manager.control_port = 1, 2, 3, 4
         manager.hb_port = 5
         self.connection_info = manager.get_connection_info()
-        arguments = [*kwargs.pop("extra_arguments", []), "--HistoryManager.hist_file=:memory:"]
+        arguments = [
+            *kwargs.pop("extra_arguments", []),
+            "--HistoryManager.hist_file=:memory:",
+            "--InteractiveShell.xmode=Plain",
+        ]
         return {"cmd": arguments, "address": address}
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:

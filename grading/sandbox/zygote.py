@@ -10,9 +10,13 @@ open files, which are the new kernel's four listening sockets and its birth line
     host -> kernel  b"G"           it has been put under its limits
     kernel -> host  b"R"           it is ready to answer, or b"E" and a traceback
 
-On the connection itself, the host sends signals, one byte each; 0 ends what the kernel has started, but not the kernel.
-The zygote answers once, {"exit": code, "limit": name}, when the kernel and all that it started have ended. A closed
-connection ends the kernel.
+A job {"prologue": [...]} with one listening socket forks another zygote instead, in which these cells of the released
+notebook, the same for every student, have run; it serves requests at that socket, and says on the connection whether it
+does: {"ready": true}, or {"failed": why}.
+
+On the connection of a kernel, the host sends signals, one byte each; 0 ends what the kernel has started, but not the
+kernel. The zygote answers once, {"exit": code, "limit": name}, when the kernel and all that it started have ended. A
+closed connection ends the kernel.
 """
 
 from __future__ import annotations
@@ -73,6 +77,8 @@ def warm(preload: list[str]) -> None:
             print(f"not preloaded: {name} ({error})", file=sys.stderr)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+    if "tqdm" in sys.modules:
+        sys.modules["tqdm"].tqdm.monitor_interval = 0  # else the first progress bar starts a thread
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(0)
     if "matplotlib" in sys.modules:
@@ -100,11 +106,16 @@ def font_cache() -> dict[str, bytes]:
 
 
 class Zygote:
-    """Serves requests for kernels until the host's socket closes."""
+    """Serves requests for kernels until the host's socket closes.
 
-    def __init__(self, settings: dict):
-        self.settings = settings
-        self.listener = socket.socket(fileno=settings["listener"])
+    Args:
+        listener: Descriptor of the socket where requests arrive.
+        begun: What a prologue has left for its kernels (grading.sandbox.kernel.Begun), if there was one.
+    """
+
+    def __init__(self, listener: int, begun=None):
+        self.begun = begun
+        self.listener = socket.socket(fileno=listener)
         self.own_processes = os.open("/proc/self/ns/pid", os.O_RDONLY)
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
@@ -130,6 +141,9 @@ class Zygote:
         try:
             data, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, PORTS + 1)
             job = json.loads(data)
+            if "prologue" in job:
+                self.fork_zygote(job["prologue"], connection, descriptors)
+                return
             process = self.fork(job, descriptors)
         except (OSError, ValueError) as error:
             print(f"no kernel: {error}", file=sys.stderr)
@@ -151,6 +165,23 @@ class Zygote:
             self.become_kernel(job, descriptors)
         linux.setns(self.own_processes, linux.CLONE_NEWPID)
         return process
+
+    def fork_zygote(self, prologue: list[str], connection: socket.socket, descriptors: list[int]) -> None:
+        """A further zygote, in which a notebook's first cells have run."""
+        if os.fork():
+            connection.close()
+            return
+        try:
+            close_all_but({*descriptors, connection.fileno(), self.own_processes})
+            names, failure = run_prologue(prologue)
+            answer = {"failed": failure} if failure else {"ready": True}
+            zygote = Zygote(descriptors[0], sys.modules["grading.sandbox.kernel"].Begun(names))
+            connection.sendall(json.dumps(answer).encode())
+            connection.close()
+            if not failure:
+                zygote.serve()
+        finally:
+            os._exit(0)
 
     def relay(self, kernel: Kernel) -> None:
         """Pass a signal on, or end the kernel when nobody wants it any more."""
@@ -195,11 +226,7 @@ class Zygote:
         code = 1
         birth = None
         try:
-            keep = set(descriptors)
-            for descriptor in map(int, os.listdir("/proc/self/fd")):
-                if descriptor > 2 and descriptor not in keep:
-                    with contextlib.suppress(OSError):
-                        os.close(descriptor)
+            close_all_but(set(descriptors))
             birth = socket.socket(fileno=descriptors[-1])
             birth.sendall(b"H")
             isolate.enter_namespaces()
@@ -210,7 +237,7 @@ class Zygote:
             isolate.drop_privileges(job["user"])
             isolate.bring_files(job["view"])
             self.lay_out_home(job)
-            app = self.start(job, descriptors[:-1])
+            app = self.start(job, descriptors[:-1], self.begun)
             birth.sendall(b"R")
             birth.close()
             birth = None
@@ -242,7 +269,7 @@ class Zygote:
         os.chdir(f"{job['view']['home']}/work")
 
     @staticmethod
-    def start(job: dict, descriptors: list[int]):
+    def start(job: dict, descriptors: list[int], begun):
         """Become an IPython kernel, with the zygote's own modules gone."""
         from grading.sandbox import kernel
 
@@ -250,7 +277,32 @@ class Zygote:
             del sys.modules[name]
         line = {"key": job["key"], "descriptors": dict(enumerate(descriptors, start=1))}
         sys.argv = ["ipykernel_launcher"]
-        return kernel.start(line, job["arguments"])
+        return kernel.start(line, job["arguments"], begun)
+
+
+def close_all_but(keep: set[int]) -> None:
+    """Close what was inherited, but for the standard streams and `keep`."""
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        if descriptor > 2 and descriptor not in keep:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def run_prologue(cells: list[str]) -> tuple[dict, str]:
+    """Run cells of the released notebook; returns their namespace, and why kernels cannot begin with it, if so."""
+    names: dict = {"__name__": "__main__"}
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            for source in cells:
+                exec(compile(source, "<prologue>", "exec"), names)
+                if "matplotlib.pyplot" in sys.modules:
+                    sys.modules["matplotlib.pyplot"].close("all")
+    except Exception as error:
+        return {}, f"{type(error).__name__}: {error}"[:500]
+    threads = len(os.listdir("/proc/self/task"))
+    gc.collect()
+    gc.freeze()
+    return names, f"it left {threads} threads" if threads > 1 else ""
 
 
 def main() -> None:
@@ -265,7 +317,7 @@ def main() -> None:
         print(f"the warm stack has {len(threads)} threads; a fork would lose them", file=sys.stderr)
     gc.collect()
     gc.freeze()
-    zygote = Zygote(settings)
+    zygote = Zygote(settings["listener"])
     os.write(settings["ready"], b"R")
     os.close(settings["ready"])
     zygote.serve()
