@@ -132,12 +132,9 @@ class Bench:
         measured.memory.append(memory)
 
     def _plain(self, name: str, folder: Path, settings: str) -> None:
-        """`nbgrader autograde` with nbgrader's own settings; what else it needs is not timed."""
+        """`nbgrader autograde` with nbgrader's own settings."""
         assignment = self.notebook.assignment
-        shutil.copytree(self.notebook.solution.parent, folder / "solutions" / assignment)
-        shutil.copytree(self.submitted, folder / "submitted")
-        (folder / "nbgrader_config.py").write_text(PLAIN + settings)
-        run(["nbgrader", "generate_assignment", assignment], folder)
+        plain_course(self.notebook, self.submitted, folder, settings)
         self._measure(name, self.students, ["nbgrader", "autograde", assignment], folder)
         if not settings:
             feedback = ["nbgrader", "generate_feedback", assignment]
@@ -268,6 +265,14 @@ class Bench:
         lines += ["", "## The same scores?", "", f"Of {every} task scores {self.same} are the same in both gradebooks."]
         lines += [f"- {count}: {why}." for why, count in self.differences.most_common()]
         return "\n".join(lines) + "\n"
+
+
+def plain_course(notebook: Notebook, submitted: Path, folder: Path, settings: str = "") -> None:
+    """A course with nbgrader's own settings and these submissions, ready for `nbgrader autograde`."""
+    shutil.copytree(notebook.solution.parent, folder / "solutions" / notebook.assignment)
+    shutil.copytree(submitted, folder / "submitted")
+    (folder / "nbgrader_config.py").write_text(PLAIN + settings)
+    run(["nbgrader", "generate_assignment", notebook.assignment], folder)
 
 
 def run(command: list[str], folder: Path | None = None) -> tuple[float, int]:

@@ -263,16 +263,34 @@ def demo(
 
 
 @app.command()
-def report(assignments: Assignments = None, output: Output = Path("grading/work")) -> None:
-    """Write the class report of a grading run as one HTML page."""
+def feedback(assignments: Assignments = None, output: Output = Path("grading/work"), workers: Workers = None) -> None:
+    """Write the feedback pages anew, for instance after written answers were graded in formgrader."""
+    run = _finished(assignments, output)
+    with progress("pages") as bar:
+        job = bar.add_task("feedback", total=len(run.submissions))
+        run.write_feedback(lambda submission: bar.update(job, advance=1, description=submission.student), workers)
+    console.print(f"feedback: {output / 'feedback'}/<student>/<assignment>/", markup=False, soft_wrap=True)
+
+
+def _finished(assignments: list[str] | None, output: Path):
+    """The run whose results are in a folder."""
     from grading.grade import Run
     from grading.gradebook import GradingFolder
-    from grading.report import write_report
 
     if not (output / "gradebook.db").exists():
         raise UserError(f"There is no gradebook in {output}: run `lfi grade --output {output}` first.")
     folder = GradingFolder(output.resolve() / "autograded", output.resolve())
-    pages = write_report(Run(folder, _with_release(assignments)))
+    run = Run(folder, _with_release(assignments))
+    run.recall_incidents()
+    return run
+
+
+@app.command()
+def report(assignments: Assignments = None, output: Output = Path("grading/work")) -> None:
+    """Write the class report of a grading run as one HTML page."""
+    from grading.report import write_report
+
+    pages = write_report(_finished(assignments, output))
     console.print(f"report:  {pages.page}\npicture: {pages.picture}", soft_wrap=True)
 
 

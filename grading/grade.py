@@ -7,23 +7,41 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
+from functools import cache
 from pathlib import Path
 
+from nbgrader.api import Assignment, BaseCell, Grade, SubmittedAssignment, SubmittedNotebook
+from sqlalchemy import Row, select
+
 from grading.canonical import Unreadable, read_file
-from grading.course import Notebook, UserError, incident, tasks
+from grading.course import Notebook, UserError, grade_id, incident, nbgrader_metadata
 from grading.execute import is_unsafe
 from grading.gradebook import GradingFolder, NbGraderException
 from grading.pipeline import read_graded
-from grading.pool import local_pool, run_submission, write_feedback
+from grading.pool import local_pool, run_submission, start_fork_server, write_feedback
 from grading.results import KEY_LENGTH, Kept, dependencies, files_digest, files_in
 from grading.sandbox.host import ADDRESS, Zygote
 
+GRADES = (
+    select(
+        SubmittedAssignment.student_id,
+        Assignment.name.label("assignment"),
+        BaseCell.name.label("cell"),
+        *(Grade.score, Grade.max_score, Grade.auto_score, Grade.manual_score, Grade.needs_manual_grade),
+    )
+    .join(SubmittedNotebook, Grade.notebook_id == SubmittedNotebook.id)
+    .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+    .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+    .join(BaseCell, Grade.cell_id == BaseCell.id)
+)
 COLUMNS = ("student", "assignment", "task", "score", "max_score", "status")
 PARTS = ("kernel", "checks", "grader", "bookkeeping", "feedback")
 
@@ -137,8 +155,6 @@ class Run:
         Returns:
             Whether every submission could be graded.
         """
-        for notebook in self.notebooks:
-            self.folder.add_assignment(notebook)
         waiting = []
         for submission in self.submissions:
             if self._needed(submission):
@@ -147,7 +163,10 @@ class Run:
                 self._note_incidents(submission)
                 done(submission, False)
         if waiting:
-            _Schedule(self, waiting, workers or os.cpu_count() or 1, pool, done).run()
+            schedule = _Schedule(self, waiting, workers or os.cpu_count() or 1, pool, done)
+            for notebook in self.notebooks:
+                self.folder.add_assignment(notebook)
+            schedule.run()
         return self.sound
 
     def fail(self, submission: Submission, why: str) -> None:
@@ -165,7 +184,7 @@ class Run:
         if result is not None:
             key, data = result[:KEY_LENGTH].decode(), result[KEY_LENGTH:]
             kept.put(key, data)
-        self._key(submission).unlink(missing_ok=True)
+        self._record(submission).unlink(missing_ok=True)
         began = time.process_time()
         try:
             self.folder.autograde(submission.notebook, submission.student, self.settings)
@@ -181,34 +200,69 @@ class Run:
     def finish(self, submission: Submission, seconds: float) -> None:
         """Note that everything of a submission is done; its feedback took some processor seconds."""
         self.seconds[submission]["feedback"] = seconds
-        self._key(submission).write_text(submission.fingerprint())
+        path = self.graded(submission)
+        record = {"fingerprint": submission.fingerprint(), "written": path.stat().st_mtime_ns}
+        record["outcome"] = read_graded(path).metadata["lfi"]
+        self._record(submission).write_text(json.dumps(record))
         self._note_incidents(submission)
 
-    def _key(self, submission: Submission) -> Path:
+    def write_feedback(self, done: Callable[[Submission], None], workers: int | None = None) -> None:
+        """Write all feedback pages anew; `done` is called after each."""
+        with local_pool(workers or os.cpu_count() or 1) as pool:
+            jobs = [
+                pool.submit(write_feedback, self.folder, submission.notebook.assignment, submission.student)
+                for submission in self.submissions
+            ]
+            for submission, job in zip(self.submissions, jobs, strict=True):
+                job.result()
+                done(submission)
+
+    def _record(self, submission: Submission) -> Path:
+        """Beside a graded notebook: what it was made from, and what is quicker to read there than in the notebook."""
         return self.graded(submission).with_suffix(".key")
 
+    def _recorded(self, submission: Submission) -> dict:
+        """The record, if it belongs to the graded notebook as it is now."""
+        try:
+            record = json.loads(self._record(submission).read_text())
+            current = record["written"] == self.graded(submission).stat().st_mtime_ns
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        return record if current else {}
+
     def _needed(self, submission: Submission) -> bool:
-        key = self._key(submission)
-        done = key.exists() and self.graded(submission).exists() and key.read_text() == submission.fingerprint()
-        return self.force or not done
+        return self.force or self._recorded(submission).get("fingerprint") != submission.fingerprint()
+
+    def outcome(self, submission: Submission) -> dict | None:
+        """What came of a submission: `incidents`, `tasks` (verdicts by name), `seconds`; None if it has no grade."""
+        path = self.graded(submission)
+        if record := self._recorded(submission):
+            return record["outcome"]
+        return read_graded(path).metadata["lfi"] if path.exists() else None
+
+    def recall_incidents(self) -> None:
+        """Take over the incidents of an earlier run."""
+        for submission in self.submissions:
+            self._note_incidents(submission)
 
     def _note_incidents(self, submission: Submission) -> None:
-        path = self.graded(submission)
-        if path.exists():
-            for found in read_graded(path).metadata["lfi"]["incidents"]:
-                self._note(submission, found)
+        for found in (self.outcome(submission) or {}).get("incidents", []):
+            self._note(submission, found)
 
     def scores(self) -> Iterator[Score]:
-        """The rows of scores.csv, from the gradebook and the graded notebooks."""
+        """The rows of scores.csv, from the gradebook and the verdicts."""
+        grades: dict[tuple[str, str], dict[str, Row]] = {}
         with self.folder.gradebook() as gradebook:
-            for submission in self.submissions:
-                path = self.graded(submission)
-                if path.exists():
-                    yield from _scores(gradebook, submission, read_graded(path))
+            for grade in gradebook.db.execute(GRADES):
+                grades.setdefault((grade.student_id, grade.assignment), {})[grade.cell] = grade
+        for submission in self.submissions:
+            found = grades.get((submission.student, submission.notebook.assignment), {})
+            if (outcome := self.outcome(submission)) is not None:
+                yield from _scores(submission, outcome["tasks"], found)
 
     def _timings(self) -> Iterator[tuple]:
         for submission, seconds in self.seconds.items():
-            seconds |= read_graded(self.graded(submission)).metadata["lfi"].get("seconds", {})
+            seconds |= (self.outcome(submission) or {}).get("seconds", {})
             parts = (f"{seconds[part]:.3f}" if part in seconds else "" for part in PARTS)
             yield submission.student, submission.notebook.assignment, *parts
 
@@ -237,6 +291,9 @@ class _Schedule:
         self.killers: set[Submission] = set()
         self.jobs: dict[Future, tuple[str, Submission]] = {}
         self.local: Executor | None = None
+        start_fork_server()  # it imports while the zygote does
+        if not run.settings["unsafe"]:
+            threading.Thread(target=Zygote.shared, daemon=True).start()
 
     def run(self) -> None:
         if not self.grading.settings["unsafe"]:
@@ -308,19 +365,22 @@ class _Schedule:
             self.done(submission, True)
 
 
-def _scores(gradebook, submission: Submission, graded) -> Iterator[Score]:
+@cache
+def _graded_cells(notebook: Notebook) -> tuple[str, ...]:
+    """The names of the cells that have points, in the notebook's order."""
+    cells = notebook.read_release().cells
+    return tuple(grade_id(cell) for cell in cells if nbgrader_metadata(cell).get("grade"))
+
+
+def _scores(submission: Submission, verdicts: dict, grades: dict[str, Row]) -> Iterator[Score]:
     notebook, student = submission.notebook, submission.student
-    verdicts, known = graded.metadata["lfi"]["tasks"], tasks(graded)
-    found = gradebook.find_submission_notebook(notebook.name, notebook.assignment, student)
-    grades = {grade.name: grade for grade in found.grades}
-    for cell in notebook.read_release().cells:
-        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+    for name in _graded_cells(notebook):
         grade = grades.get(name)
         if grade is None:
             continue
         task = name.removeprefix("test_")
         waiting = grade.needs_manual_grade and grade.manual_score is None
-        if task in known:
+        if task in verdicts:
             status = verdicts[task]["status"]
         else:
             status = "needs grading" if waiting else "graded" if grade.manual_score is not None else "not answered"

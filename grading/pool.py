@@ -63,14 +63,19 @@ def write_feedback(folder: GradingFolder, assignment: str, student: str) -> floa
     return time.process_time() - began
 
 
-def local_pool(workers: int) -> Executor:
-    """Processes on this machine that share one import of the libraries that checks need, and one zygote."""
+def start_fork_server() -> None:
+    """Start the process from which workers are forked; it imports the libraries that checks need."""
     for name in THREADS:
         os.environ.setdefault(name, "1")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
+    multiprocessing.set_forkserver_preload(PRELOAD)
     with _no_interrupts():
         forkserver.ensure_running()
+
+
+def local_pool(workers: int) -> Executor:
+    """Processes on this machine that share one import of the libraries that checks need, and one zygote."""
+    start_fork_server()
+    context = multiprocessing.get_context("forkserver")
     ours = {name: value for name, value in os.environ.items() if name.startswith("LFI_")}
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_adopt, initargs=(ours,))
 

@@ -13,7 +13,6 @@ from rich.table import Table
 
 from grading.course import Notebook, tasks
 from grading.grade import Run, Score
-from grading.pipeline import read_graded
 
 STATES = ("passed", "partial", "failed", "not started", "stopped", "unreadable")
 COLOURS = {
@@ -111,10 +110,9 @@ def _misconceptions(run: Run, notebook: Notebook) -> tuple[list, list]:
     """Which hints were given and which checks failed, most frequent first: (students, task, words)."""
     hints, checks = defaultdict(int), defaultdict(int)
     for submission in run.submissions:
-        path = run.graded(submission)
-        if submission.notebook != notebook or not path.exists():
+        if submission.notebook != notebook:
             continue
-        for name, verdict in read_graded(path).metadata["lfi"]["tasks"].items():
+        for name, verdict in (run.outcome(submission) or {}).get("tasks", {}).items():
             for hint in verdict["hints"]:
                 hints[name, hint] += 1
             for outcome in verdict["outcomes"]:

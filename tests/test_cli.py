@@ -169,8 +169,15 @@ def test_the_demo_grades_a_class_and_writes_the_report(mini, tmp_path):
     assert "the class" in text
     for name in ("report.html", "class.png", "scores.csv", "gradebook.db", "feedback", "autograded"):
         assert (tmp_path / "demo" / name).exists()
-    code, text = lfi("report", "--output", tmp_path / "demo")
-    assert code == 0
+    page = tmp_path / "demo" / "report.html"
+    page.unlink()
+    assert lfi("report", "--output", tmp_path / "demo")[0] == 0
+    assert "not a whole Jupyter notebook" in page.read_text(), "incidents of the earlier run are listed"
+    (feedback,) = (tmp_path / "demo" / "feedback" / "ada").rglob("*.html")
+    before = feedback.read_text()
+    feedback.unlink()
+    assert lfi("feedback", "--output", tmp_path / "demo")[0] == 0
+    assert feedback.read_text() == before
 
 
 def test_an_interrupted_run_says_how_to_go_on_and_does(mini, tmp_path):

@@ -139,6 +139,57 @@ def test_what_a_student_writes_is_shown_as_it_was_meant(graded):
     assert "It <strong>grows</strong>: $x&lt;y$." in page
 
 
+def test_feedback_is_the_page_that_nbconvert_would_write(graded, tmp_path):
+    """Our exporter only saves work: same text, same number of tags, and a text for each picture."""
+    from bs4 import BeautifulSoup
+    from nbconvert.exporters import HTMLExporter
+    from nbgrader.converters import GenerateFeedback
+
+    from grading.gradebook import _converter
+
+    run = graded[0]
+    config = run.folder.config(run.notebooks[0], "right")
+    config.GenerateFeedback.exporter_class = HTMLExporter
+    config.CourseDirectory.feedback_directory = str(tmp_path)
+    _converter(GenerateFeedback, config, force=True).start()
+    (theirs,) = (BeautifulSoup(path.read_text(), "html.parser") for path in tmp_path.rglob("*.html"))
+    ours = BeautifulSoup(feedback(run, "right"), "html.parser")
+    assert ours.get_text().split() == theirs.get_text().split()
+    assert len(ours.find_all()) == len(theirs.find_all())
+    assert all(image.get("alt") for image in ours.find_all("img"))
+
+
+def test_pictures_in_feedback_have_an_alternative_text():
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+    from grading.feedback import ALT, FeedbackExporter
+
+    shown = [new_output("display_data", data={"image/png": "iVBORw0KGgo=", "text/plain": "<Figure>"})]
+    page, _ = FeedbackExporter(template_name="classic").from_notebook_node(
+        new_notebook(cells=[new_code_cell("plt.show()", outputs=shown)])
+    )
+    assert f'alt="{ALT}"' in page
+
+
+def test_each_part_of_the_time_is_written_down(graded):
+    with (graded[0].folder.output / "timings.csv").open() as file:
+        rows = {row["student"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {submission.student for submission in graded[0].submissions}
+    assert float(rows["right"]["kernel"]) > 0
+    assert float(rows["right"]["bookkeeping"]) > 0
+    assert rows["broken"]["kernel"] == ""
+
+
+def test_incidents_name_the_task_and_the_kind(graded):
+    with (graded[0].folder.output / "incidents.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] != "unsafe"]
+    assert {(row["student"], row["task"], row["kind"]) for row in rows} == {
+        ("broken", "", "file"),
+        ("dies", "double", "stopped"),
+        ("dies", "quadruple", "stopped"),
+    }
+
+
 def test_incidents_are_sentences(graded):
     found = {
         incident.student: incident.sentence
@@ -242,20 +293,17 @@ def test_stock_nbgrader_commands_work_on_our_course(built):
 
 def test_the_same_notebook_grades_under_nbgraders_own_settings(built, tmp_path):
     """Without our pipeline the hidden region runs the same checks, and partial credit is the same."""
-    from grading.bench import _plain
+    from grading import bench
 
     submitted = tmp_path / "in"
     hand_in(built, submitted, "mutant", **CLASS["in place"])
     hand_in(built, submitted, "right")
-    _plain(built, submitted, tmp_path / "plain")
-    from nbgrader.api import Gradebook
-
-    with Gradebook(f"sqlite:///{tmp_path / 'plain' / 'gradebook.db'}") as gradebook:
-        scores = {
-            student: gradebook.find_grade("test_double", "mini", "00_mini", student).auto_score
-            for student in ("mutant", "right")
-        }
-    assert scores == {"mutant": 3, "right": 4}
+    bench.plain_course(built, submitted, tmp_path / "plain")
+    seconds, memory = bench.run(["nbgrader", "autograde", built.assignment], tmp_path / "plain")
+    assert seconds > 0
+    assert memory > 10 << 20
+    scores = bench.scores(tmp_path / "plain" / "gradebook.db")
+    assert (scores["mutant", "test_double"], scores["right", "test_double"]) == (3, 4)
 
 
 def test_workers_of_a_dask_cluster_give_the_same_scores(built, tmp_path):
