@@ -72,8 +72,8 @@ FORBIDDEN: dict[str, list[str]] = {
 # float32 rounds by at most 2^-24 of a value. Results that only move, add or multiply are sums of at most 36 products of
 # whole numbers and quarters, and take fewer than 64 roundings.
 TOLERANCE = 64 * 2.0**-24
-# Interpolation in float32 also rounds coordinates, below 32 here, by at most 3 * 32 * 2^-24. The weights' slope is at most
-# 1.4, and a value is a sum over 4 taps in 2 directions: below 2 * 4 * 1.4 * 96 * 2^-24 of the largest value.
+# Interpolation in float32 also rounds coordinates, below 32 here, by at most 3 * 32 * 2^-24. The weights' slope is at
+# most 1.4, and a value is a sum over 4 taps in 2 directions: below 2 * 4 * 1.4 * 96 * 2^-24 of the largest value.
 SAMPLED = 2.0**-13
 
 
