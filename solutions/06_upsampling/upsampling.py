@@ -32,7 +32,7 @@
 # | You need | Python and NumPy: index arrays, broadcasting; convolution |
 # | Lecture | Segmentation: bilinear interpolation of textures (T00 ... T11, s', t'); transposed convolution; unpooling; U-Net |
 # | Work | 4 hours; the bonus half an hour more |
-# | Run | @@TIME@@ on two CPU cores |
+# | Run | about 35 seconds and 1.4 GB of memory on two CPU cores |
 #
 # **Reading**
 # - Dumoulin and Visin, [A guide to convolution arithmetic for deep learning](https://arxiv.org/abs/1603.07285), 2016,
@@ -233,14 +233,14 @@ def upsample_nearest(image: np.ndarray, scale: int) -> np.ndarray:
 
 
 # %% nbgrader={"grade": true, "grade_id": "test_upsample_nearest", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-image = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+image = np.array([[1.5, 2.0, 3.0], [4.0, 5.0, 6.0]])
 before = image.copy()
 received = upsample_nearest(image, 2)
-expected = np.array([[1, 1, 2, 2, 3, 3], [1, 1, 2, 2, 3, 3], [4, 4, 5, 5, 6, 6], [4, 4, 5, 5, 6, 6]])
+expected = np.array([[1.5, 1.5, 2, 2, 3, 3], [1.5, 1.5, 2, 2, 3, 3], [4, 4, 5, 5, 6, 6], [4, 4, 5, 5, 6, 6]])
 assert np.shape(received) == (4, 6), f"Expected shape (2 * 2, 3 * 2) = (4, 6), received {np.shape(received)}."
 assert np.array_equal(received, expected), (
     f"Expected {expected.tolist()}, received {np.asarray(received).tolist()}. Each pixel should become a block of 2 x 2: "
-    "1, 2, 3, 1, 2, 3 would repeat the picture instead of its pixels."
+    "1.5, 2, 3, 1.5, 2, 3 would repeat the picture instead of its pixels."
 )
 received = upsample_nearest(image, 3)
 assert np.shape(received) == (6, 9), f"Scale 3: expected shape (6, 9), received {np.shape(received)}. Is scale used?"
@@ -581,14 +581,17 @@ assert np.allclose(received, expected), (
     f"Expected {expected}, received {np.round(received, 5).tolist()}. Check each piece at its ends: the first gives 1 at 0 "
     "and 0 at 1, the second 0 at 1 and at 2; beyond 2 it is 0."
 )
-assert np.allclose(cubic_weight(-x), expected), "The kernel is symmetric: cubic_weight(-x) should be cubic_weight(x)."
+negative = -x
+assert np.allclose(cubic_weight(negative), expected), (
+    "The kernel is symmetric: cubic_weight(-x) should be cubic_weight(x)."
+)
 received = cubic_weight(x, a=-0.5)
 assert np.allclose(received, [1, 0.5625, 0, -0.0625, 0, 0]), (
     f"a = -0.5 gives other weights, received {received}. Is a used?"
 )
 assert np.isclose(cubic_weight(0.5), 0.59375), "x may be a number: cubic_weight(0.5) should be 0.59375."
 assert np.isclose(cubic_weight(1), 0), "x may be an int: cubic_weight(1) should be 0."
-assert np.array_equal(x, before), "The array that was passed in has changed: build a new one instead."
+assert np.array_equal(x, before) and np.array_equal(negative, -before), "An array that was passed in has changed."
 print("cubic_weight: the visible tests pass")
 ### BEGIN HIDDEN TESTS
 from grading import plain
@@ -882,7 +885,11 @@ for name, method in methods.items():
 # %% [markdown]
 # <details><summary>Resolution</summary>
 #
-# @@SPEED@@
+# With our solution, on a busy machine, over five seeds: nearest 0.40 +- 0.02 ms (torch 0.10), bilinear 8.6 +- 0.5 (0.31),
+# bicubic 1.13 +- 0.02 (1.44). Bicubic takes four times as many pixels into account as bilinear and is the quicker of our
+# two, because it works along rows and columns apart: two small matrix products. Bilinear as we wrote it looks up four
+# texels for each of the 134,400 new pixels and holds a dozen arrays of that size; what costs is the memory, not the
+# arithmetic. (On a quieter machine it took 4.2 +- 0.3 ms.) Written as two products, it would be as quick as bicubic.
 # </details>
 #
 # ## 7 Transposed convolution: scattering
@@ -1002,6 +1009,10 @@ assert np.shape(received) == (2, 5), (
 assert np.array_equal(received, expected), (
     f"Stride 2: expected {expected.tolist()}, received {np.asarray(received).tolist()}. The second kernel begins 2 columns "
     "further right; stride is a distance on the output."
+)
+received = transposed_conv2d(row / 4, wide)
+assert np.allclose(received, [[0.25, 3, 5.75, 7.5], [1, 11.25, 14, 15]]), (
+    f"Fractions: expected [[0.25, 3, 5.75, 7.5], [1, 11.25, 14, 15]], received {np.asarray(received).tolist()}."
 )
 received = transposed_conv2d(row, wide, stride=4)
 assert np.array_equal(received, [[1, 2, 3, 0, 10, 20, 30], [4, 5, 6, 0, 40, 50, 60]]), (
@@ -1563,11 +1574,11 @@ assert np.array_equal(received, [[0, 0, 9], [0, 7, 0]]), (
     f"Expected [[0, 0, 9], [0, 7, 0]], received {np.asarray(received).tolist()}. Flat index 4 in a map of 3 columns is row "
     "1, column 1 (4 = 1 * 3 + 1); it is not a place in `pooled`."
 )
-pooled2, indices2 = np.array([[5.0, -6.0], [8.0, 3.0]]), np.array([[1, 7], [9, 14]])
+pooled2, indices2 = np.array([[5.5, -6.0], [8.0, 3.0]]), np.array([[1, 7], [9, 14]])
 received = max_unpool(pooled2, indices2, (4, 4))
-expected = np.array([[0, 5, 0, 0], [0, 0, 0, -6], [0, 8, 0, 0], [0, 0, 3, 0]])
+expected = np.array([[0, 5.5, 0, 0], [0, 0, 0, -6], [0, 8, 0, 0], [0, 0, 3, 0]])
 assert np.array_equal(received, expected), (
-    f"Expected {expected.tolist()}, received {np.asarray(received).tolist()}. Negative values are put back as well."
+    f"Expected {expected.tolist()}, received {np.asarray(received).tolist()}. Negative values and fractions are put back as well."
 )
 received = max_unpool(np.zeros((0, 2)), np.zeros((0, 2), dtype=int), (2, 3))
 assert np.array_equal(received, np.zeros((2, 3))), (
@@ -1670,12 +1681,17 @@ assert np.shape(received) == (2, 2, 4), f"8 channels: expected shape (2, 2, 4), 
 assert np.array_equal(received[1], [[10, 20, 50, 60], [30, 40, 70, 80]]), (
     f"Output channel 1 is made from channels 4, 5, 6, 7: expected [[10, 20, 50, 60], [30, 40, 70, 80]], got {received[1]}."
 )
-try:
-    pixel_shuffle(x[:3], 2)
-except ValueError:
-    pass
-else:
-    raise AssertionError("3 channels can not become blocks of 2 x 2: a ValueError was expected.")
+received = pixel_shuffle(np.arange(9.0).reshape(9, 1, 1), 3)
+assert np.array_equal(received, [[[0, 1, 2], [3, 4, 5], [6, 7, 8]]]), (
+    f"Nine channels of one pixel, r = 3: expected [[[0, 1, 2], [3, 4, 5], [6, 7, 8]]], received {received.tolist()}."
+)
+for number in (3, 6):
+    try:
+        pixel_shuffle(np.ones((number, 1, 2)), 2)
+    except ValueError:
+        pass
+    else:
+        raise AssertionError(f"{number} channels can not become blocks of 2 x 2: a ValueError was expected.")
 assert np.array_equal(x, before), "The array that was passed in has changed: build a new one instead."
 print("pixel_shuffle: the visible tests pass")
 ### BEGIN HIDDEN TESTS
