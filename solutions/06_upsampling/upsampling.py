@@ -15,17 +15,17 @@
 # # 6 Upsampling
 #
 # A segmentation network sees the whole picture only by making it small. But its answer is wanted for every pixel, so
-# somewhere the small map has to become large again. There are two families of ways: **interpolation**, which knows
-# nothing and needs to learn nothing, and **learned** upsampling: transposed convolution, unpooling, pixel shuffle. You
-# write both, in NumPy, first by hand on the lecture's numbers, then on a real photo; and you find out where each of
-# them goes wrong: blur, overshoot, shifted pixels, checkerboards.
+# somewhere the small map has to become large again. There are two families of ways: **interpolation**, which has nothing
+# to learn, and the layers of networks: **transposed convolution, unpooling, pixel shuffle**. You write both, in NumPy,
+# first by hand with the lecture's formulas and its example, then on a real photo; and you find out where each of them goes
+# wrong: blur, overshoot, shifted pixels, checkerboards.
 #
 # **After this notebook you can**
 # - compute a bilinear sample and a transposed convolution on paper, without swapping rows and columns;
 # - say where the samples of two grids lie, and what `align_corners` does to them;
 # - choose between nearest, bilinear and bicubic, and say what each of them costs;
 # - explain a transposed convolution as scattering and as a transposed matrix, and why it is no inverse;
-# - tell from kernel and stride whether a decoder will print a checkerboard, and cure it.
+# - tell from a kernel and its stride whether it prints a checkerboard, and cure it.
 #
 # | | |
 # |---|---|
@@ -1858,8 +1858,9 @@ plt.show()
 # - Nearest for labels, bilinear where values must stay in range, bicubic for photos, clipped. None of them adds
 #   information, and a chain of harmless steps is not harmless.
 # - A transposed convolution scatters; as a matrix it is $C^T$, the backward pass of a convolution, and not its inverse.
-# - Where the stride does not divide the kernel, counts are uneven: a checkerboard. Even counts allow a kernel without a
-#   grid, bilinear or equal weights start there, and resize + convolution can not make one.
+# - A checkerboard comes from sums of weights that differ from place to place. Where the stride does not divide the kernel
+#   this is likely; equal counts do not prevent it. Bilinear or equal weights start without one; resize + convolution can
+#   not make one on flat ground.
 # - Unpooling keeps places, pixel shuffle turns channels into pixels; U-Net's up-convolution is a 1 x 1 convolution and a
 #   pixel shuffle.
 #
