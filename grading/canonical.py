@@ -10,6 +10,7 @@ import ast
 import copy
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,11 @@ from grading.course import grade_id, incident, is_answer, is_solution
 MAX_FILE = 200 << 20
 MAX_SOURCE = 1 << 20
 MAX_EXTRA = 400
+MAX_EXTRA_TEXT = 1 << 20
+MAX_CELLS = 10_000
+MAX_SOURCES = 20 << 20  # characters of all cells together
+MAX_PARTS = 10_000_000  # of the JSON tree: each takes up to a hundred bytes of memory
 EXTRA = "extra-"
-CONFLICT = re.compile(r"^<{7}[^\n]*\n(.*?)^={7}[^\n]*\n(.*?)^>{7}[^\n]*\n?", re.MULTILINE | re.DOTALL)
 
 
 class Unreadable(Exception):
@@ -45,11 +49,14 @@ class Submitted:
 
 def read_file(path: Path) -> bytes:
     """The bytes of a submitted file; raises Unreadable for links and for what is too large."""
-    if path.is_symlink() or not path.is_file():
-        raise Unreadable("The file is a link or no ordinary file.")
-    if path.stat().st_size > MAX_FILE:
-        raise Unreadable(f"The file is larger than {MAX_FILE >> 20} MB. Clear all outputs, save and hand in again.")
-    return path.read_bytes()
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise Unreadable("The file is a link or no ordinary file.")
+        if path.stat().st_size > MAX_FILE:
+            raise Unreadable(f"The file is larger than {MAX_FILE >> 20} MB. Clear all outputs, save and hand in again.")
+        return path.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"The file could not be read ({error.strerror}).") from None
 
 
 def read(data: bytes) -> tuple[list[Submitted], list[str]]:
@@ -59,12 +66,14 @@ def read(data: bytes) -> tuple[list[Submitted], list[str]]:
         Its cells, and sentences on what had to be mended. Raises Unreadable.
     """
     notes = []
+    if max(data.count(b"{") + data.count(b"["), data.count(b'"') // 2) > MAX_PARTS:
+        raise Unreadable("The file has far too many parts. Clear all outputs, save and hand in again.")
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode(json.detect_encoding(data[:4]))
     except UnicodeDecodeError:
         text = data.decode("latin-1")
         notes.append("The file is not in UTF-8; it was read as Latin-1.")
-    return _cells(_parse(text, notes)), notes
+    return _cells(_parse(text, notes), notes), notes
 
 
 def _parse(text: str, notes: list[str]):
@@ -76,7 +85,7 @@ def _parse(text: str, notes: list[str]):
         pass
     for side in (1, 2):
         try:
-            tree = json.loads(CONFLICT.sub(lambda match, side=side: match[side], text), strict=False)
+            tree = json.loads(_without_conflicts(text, side), strict=False)
         except (ValueError, RecursionError):
             continue
         which = "first" if side == 1 else "second"
@@ -88,7 +97,24 @@ def _parse(text: str, notes: list[str]):
     )
 
 
-def _cells(tree) -> list[Submitted]:
+def _without_conflicts(text: str, side: int) -> str:
+    """The text with one side, 1 or 2, of each of git's conflicts."""
+    kept, inside = [], 0
+    for line in text.split("\n"):
+        if line.startswith("<" * 7) and inside == 0:
+            inside = 1
+        elif line.startswith("|" * 7) and inside == 1:
+            inside = 3  # what both sides began with
+        elif line.startswith("=" * 7) and inside in (1, 3):
+            inside = 2
+        elif line.startswith(">" * 7) and inside == 2:
+            inside = 0
+        elif inside in (0, side):
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def _cells(tree, notes: list[str]) -> list[Submitted]:
     if not isinstance(tree, dict):
         raise Unreadable("The file is JSON, but no Jupyter notebook.")
     cells = tree.get("cells")
@@ -97,7 +123,16 @@ def _cells(tree) -> list[Submitted]:
         if not isinstance(sheets, list):
             raise Unreadable("The file is JSON, but no Jupyter notebook: it has no cells.")
         cells = [c for s in sheets if isinstance(s, dict) and isinstance(s.get("cells"), list) for c in s["cells"]]
-    return [_cell(cell) for cell in cells if isinstance(cell, dict)]
+    found, left = [], MAX_SOURCES
+    for cell in [_cell(cell) for cell in cells[:MAX_CELLS] if isinstance(cell, dict)]:
+        left -= len(cell.source)
+        if left >= 0:
+            found.append(cell)
+    if left < 0 or len(cells) > MAX_CELLS:
+        notes.append("The file has far too many cells or characters: the rest was left out.")
+    if not found:
+        raise Unreadable("The notebook has no cells.")
+    return found
 
 
 def _cell(cell: dict) -> Submitted:
@@ -129,13 +164,16 @@ def defined_names(source: str) -> frozenset[str]:
 # ---------------------------------------------------------------- putting together
 
 
-def canonical_submission(release: NotebookNode, submitted: bytes | Unreadable, files: str = "") -> NotebookNode:
+def canonical_submission(
+    release: NotebookNode, submitted: bytes | Unreadable, files: str = "", odd: Iterable[str] = ()
+) -> NotebookNode:
     """The notebook to grade; an unreadable file gives the release, marked as unreadable.
 
     Args:
         release: The released notebook.
         submitted: The file's bytes, or why there are none.
         files: Hash of the other files that were handed in.
+        odd: Sentences on what else was unusual.
     """
     try:
         if isinstance(submitted, Unreadable):
@@ -144,8 +182,8 @@ def canonical_submission(release: NotebookNode, submitted: bytes | Unreadable, f
     except Unreadable as error:
         cells, notes = [], [str(error)]
     nb, more = canonical(release, cells)
-    odd = [incident("file", note) for note in notes + more]
-    nb.metadata["lfi"] = {"incidents": odd, "readable": bool(cells), "files": files, "tasks": {}}
+    incidents = [incident("file", note) for note in (*notes, *more, *odd)]
+    nb.metadata["lfi"] = {"incidents": incidents, "readable": bool(cells), "files": files, "tasks": {}}
     if not cells:
         nb.cells.insert(0, new_markdown_cell(f"**This notebook could not be graded.** {notes[0]}", id="unreadable"))
     return nb
@@ -172,13 +210,10 @@ def canonical(release: NotebookNode, cells: list[Submitted]) -> tuple[NotebookNo
                 cell.source = cells[chosen].source
             elif cells:
                 notes.append(f"The cell '{grade_id(cell)}' is missing from the file.")
-    extra = _extra_cells(cells, taken, release)
-    if sum(map(len, extra.values())) > MAX_EXTRA:
-        notes.append(f"More than {MAX_EXTRA} extra cells: the rest was left out.")
-    ordered, left = list(extra.get(-1, [])), MAX_EXTRA
+    extra = _extra_cells(cells, taken, release, notes)
+    ordered = list(extra.get(-1, []))
     for index, cell in enumerate(nb.cells):
-        ordered += [cell, *extra.get(index, [])[:left]]
-        left = max(0, left - len(extra.get(index, [])))
+        ordered += [cell, *extra.get(index, [])]
     nb.cells = ordered
     return nb, notes
 
@@ -203,22 +238,36 @@ def _choose(cell: NotebookNode, before: str, cells: list[Submitted], taken: dict
     return (filled or candidates or [None])[-1]
 
 
-def _extra_cells(cells: list[Submitted], taken: dict, release: NotebookNode) -> dict[int, list[NotebookNode]]:
+def _extra_cells(
+    cells: list[Submitted], taken: dict, release: NotebookNode, notes: list[str]
+) -> dict[int, list[NotebookNode]]:
     """The student's own cells, by the index of the released cell after which they stand."""
     by_source = {cell.source.strip(): index for index, cell in enumerate(release.cells)}
     by_id = {cell.id: index for index, cell in enumerate(release.cells)}
     tests = {grade_id(cell): index for index, cell in enumerate(release.cells) if grade_id(cell)}
     extra: dict[int, list[NotebookNode]] = {}
-    anchor, number = -1, 0
+    anchor, number, left = -1, 0, MAX_EXTRA_TEXT
     for index, cell in enumerate(cells):
         source = cell.source.strip()
         known = taken.get(index, by_source.get(source, tests.get(cell.grade_id)))
         anchor = by_id.get(cell.id, anchor) if known is None else known
         if known is None and source and cell.kind in ("code", "markdown"):
+            left -= len(source)
+            if number == MAX_EXTRA or left < 0:
+                notes.append(
+                    f"More than {MAX_EXTRA} extra cells or {MAX_EXTRA_TEXT} characters: the rest was left out."
+                )
+                break
             make = new_code_cell if cell.kind == "code" else new_markdown_cell
             extra.setdefault(anchor, []).append(make(cell.source, id=f"{EXTRA}{number:03d}"))
             number += 1
     return extra
+
+
+def resemblance(release: NotebookNode, cells: list[Submitted]) -> int:
+    """How many of a notebook's tasks are in another one."""
+    names = {grade_id(cell) for cell in release.cells if is_solution(cell)}
+    return len(names & {name for cell in cells for name in (cell.grade_id, *cell.defines)})
 
 
 def is_extra(cell: NotebookNode) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -38,13 +39,13 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        errors.print(f"[bold red]lfi:[/] {error}", soft_wrap=True, markup=True)
+        errors.print(f"[bold red]lfi:[/] {escape(str(error))}", soft_wrap=True)
         raise SystemExit(130 if isinstance(error, Interrupted) else 2) from None
 
 
 def progress(unit: str) -> Progress:
     """A progress bar on stderr that counts `unit`."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
     return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=errors)
 
 

@@ -48,10 +48,10 @@ def incident(kind: str, sentence: str, task: str = "") -> dict:
         kind: `file` (what was odd in what was handed in), `stopped` (code that ended its kernel or did not end),
             `shortcut` (a library routine that is the task itself), `unsafe` (graded without the sandbox) or
             `not graded`.
-        sentence: What happened.
+        sentence: What happened; it may quote the student, but what would steer a terminal is taken out.
         task: The task that it concerns, if it concerns one.
     """
-    return {"kind": kind, "task": task, "sentence": sentence}
+    return {"kind": kind, "task": task, "sentence": "".join(c if c.isprintable() else " " for c in sentence)}
 
 
 @dataclass(frozen=True)

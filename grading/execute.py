@@ -168,8 +168,8 @@ class ExecuteAndJudge(Execute):
 
     def _execute(self, nb: NotebookNode, resources: dict) -> None:
         nb.metadata["language_info"] = LANGUAGE
-        given = [] if self.unsafe else prologue(nb)
-        shown = given_outputs(self.notebook) if given else {}
+        self.given = [] if self.unsafe else prologue(nb)
+        shown = given_outputs(self.notebook) if self.given else {}
         self.session = KernelSession(
             ordinary if self.unsafe else sandboxed,
             self.config,
@@ -178,7 +178,7 @@ class ExecuteAndJudge(Execute):
             size=self.max_rich_output,
             flood=self.max_flood,
             grace=self.grace,
-            prologue=[cell.source for cell in given],
+            prologue=[cell.source for cell in self.given],
         )
         self.until = time.monotonic() + self.submission_seconds
         self.seconds = dict.fromkeys(("kernel", "checks", "grader"), 0.0)
@@ -190,7 +190,7 @@ class ExecuteAndJudge(Execute):
         self.over = ""
         try:
             for cell in nb.cells:
-                if cell in given[1:]:
+                if cell in self.given[1:] and self._ready() and self.session.begun:
                     cell.outputs, cell.execution_count = copy.deepcopy(shown.get(cell.id, ([], None)))
                 elif cell.cell_type == "code" and not has_tag(cell, "long"):
                     (self._test if is_test(cell) else self._run)(cell)
@@ -227,13 +227,19 @@ class ExecuteAndJudge(Execute):
         if not self.progress:  # not even one cell went well in the last kernel: some extra cell may have spoilt it
             self.good = [cell for cell in self.good if not is_extra(cell)]
         self.progress = False
-        for cell in list(self.good):
+        for cell in self._to_repeat():
             ran = self.session.run(cell.source, self._seconds(), silent=True)
-            if ran.end in ("ended", "interrupted"):
+            if ran.end in ("ended", "interrupted") and cell in self.good:
                 self.good.remove(cell)
             self._note_lost(ran.end == "lost")
             if not self.session.alive:
                 return
+
+    def _to_repeat(self) -> list[NotebookNode]:
+        """What has to run in a new kernel: all that went well, and the prologue if it does not begin after it."""
+        known = {cell.id for cell in self.good}
+        missing = [] if self.session.begun else [cell for cell in self.given[1:] if cell.id not in known]
+        return [*self.good[:1], *missing, *self.good[1:]] if self.good else []
 
     def _start_kernel(self) -> None:
         """Start a kernel; that it cannot be started is no fault of the submission, which then is not graded at all."""

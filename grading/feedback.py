@@ -6,6 +6,8 @@ process; and pictures get their alternative text before the page is written, not
 
 from __future__ import annotations
 
+import html
+from collections.abc import Callable
 from functools import lru_cache
 
 from nbconvert.exporters import HTMLExporter, TemplateExporter
@@ -15,15 +17,25 @@ from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbformat import NotebookNode
 
 ALT = "Figure made by the cell above"
+LONGEST_KEPT = 10_000  # characters of a cell
+LONGEST_COLOURED = 50_000
 _highlight = Highlight2HTML(pygments_lexer="ipython3")
 
 
-@lru_cache(maxsize=4096)
+def _kept(render: Callable[[str], str]) -> Callable[[str], str]:
+    """Remembers what came of short texts; long ones are one student's own and could fill the memory."""
+    remembered = lru_cache(maxsize=4096)(render)
+    return lambda source: (remembered if len(source) <= LONGEST_KEPT else render)(source)
+
+
+@_kept
 def _code(source: str) -> str:
+    if len(source) > LONGEST_COLOURED:
+        return f'<div class="highlight hl-ipython3"><pre>{html.escape(source)}</pre></div>'
     return _highlight(source)
 
 
-@lru_cache(maxsize=4096)
+@_kept
 def _text(source: str) -> str:
     return MarkdownWithMath(renderer=IPythonRenderer(escape=False)).render(source)
 

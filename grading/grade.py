@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -21,13 +20,13 @@ from pathlib import Path
 from nbgrader.api import Assignment, BaseCell, Grade, SubmittedAssignment, SubmittedNotebook
 from sqlalchemy import Row, select
 
-from grading.canonical import Unreadable, read_file
 from grading.course import Notebook, UserError, grade_id, incident, nbgrader_metadata
 from grading.execute import is_unsafe
 from grading.gradebook import GradingFolder, NbGraderException
+from grading.handed_in import HandedIn, collect, printable
 from grading.pipeline import read_graded
 from grading.pool import local_pool, run_submission, start_fork_server, write_feedback
-from grading.results import KEY_LENGTH, Kept, dependencies, files_digest, files_in
+from grading.results import KEY_LENGTH, Kept, dependencies
 from grading.sandbox.host import ADDRESS, Zygote
 
 GRADES = (
@@ -80,24 +79,20 @@ class Submission:
     student: str
     folder: Path
 
-    @property
-    def file(self) -> Path:
-        return self.folder / self.notebook.release.name
+    def handed_in(self) -> HandedIn:
+        return collect(self.folder, self.notebook)
 
     def fingerprint(self) -> str:
         """Hash of all that the grade depends on."""
-        digest = hashlib.sha256(dependencies(self.notebook).encode() + files_digest(self.folder).encode())
-        with suppress(Unreadable):
-            digest.update(read_file(self.file))
-        return digest.hexdigest()
+        return hashlib.sha256(f"{dependencies(self.notebook)} {self.handed_in().digest()}".encode()).hexdigest()
 
 
 def find_submissions(submitted: Path, notebooks: list[Notebook]) -> list[Submission]:
     """The submissions in `submitted/<student>/<assignment>/`; raises UserError if there is none."""
     if not submitted.is_dir():
         raise UserError(f"There is no folder {submitted}.")
-    students = sorted(p.name for p in submitted.iterdir() if p.is_dir() and not p.name.startswith("."))
-    places = [Submission(nb, student, submitted / student / nb.assignment) for nb in notebooks for student in students]
+    students = sorted(path for path in submitted.iterdir() if path.is_dir() and not path.name.startswith("."))
+    places = [Submission(nb, printable(path.name), path / nb.assignment) for nb in notebooks for path in students]
     found = [place for place in places if place.folder.is_dir()]
     if not found:
         wanted = ", ".join(nb.assignment for nb in notebooks)
@@ -177,23 +172,20 @@ class Run:
     def _note(self, submission: Submission, found: dict) -> None:
         self.incidents.append(Incident(submission.student, submission.notebook.assignment, **found))
 
-    def book(self, submission: Submission, result: bytes | None) -> bool:
+    def book(self, submission: Submission, result: bytes) -> bool:
         """Enter a result into the gradebook through nbgrader's autograde; True if that worked."""
         kept = Kept(self.folder.results)
-        key = ""
-        if result is not None:
-            key, data = result[:KEY_LENGTH].decode(), result[KEY_LENGTH:]
-            kept.put(key, data)
+        key, data = result[:KEY_LENGTH].decode(), result[KEY_LENGTH:]
+        kept.put(key, data)
         self._record(submission).unlink(missing_ok=True)
         began = time.process_time()
         try:
-            self.folder.autograde(submission.notebook, submission.student, self.settings)
-        except NbGraderException as error:
+            self.folder.autograde(submission.notebook, submission.student, submission.handed_in(), self.settings)
+        except (NbGraderException, OSError) as error:
             self.fail(submission, str(error))
             return False
         finally:
-            if key:
-                kept.path(key).unlink(missing_ok=True)
+            kept.path(key).unlink(missing_ok=True)
         self.seconds[submission] = {"bookkeeping": time.process_time() - began}
         return True
 
@@ -314,13 +306,7 @@ class _Schedule:
             self.local.shutdown(cancel_futures=True)
 
     def _start(self, submission: Submission) -> None:
-        try:
-            data = read_file(submission.file)
-        except Unreadable:
-            self._booked(submission, None)
-            return
-        files = {str(path.relative_to(submission.folder)): path.read_bytes() for path in files_in(submission.folder)}
-        job = (submission.notebook.assignment, data, files, self.grading.settings)
+        job = (submission.notebook.assignment, submission.handed_in(), self.grading.settings)
         self._submit(self.remote or self.local, "run", submission, run_submission, *job)
 
     def _submit(self, pool: Executor, step: str, submission: Submission, function: Callable, *arguments) -> None:
@@ -343,7 +329,7 @@ class _Schedule:
                 self.grading.finish(submission, result)
                 self.done(submission, True)
 
-    def _booked(self, submission: Submission, result: bytes | None) -> None:
+    def _booked(self, submission: Submission, result: bytes) -> None:
         if self.grading.book(submission, result):
             notebook = submission.notebook
             job = (self.grading.folder, notebook.assignment, submission.student)
@@ -388,9 +374,14 @@ def _scores(submission: Submission, verdicts: dict, grades: dict[str, Row]) -> I
         yield Score(student, notebook.assignment, task, score, grade.max_score, status)
 
 
+def _inert(value: object) -> object:
+    """A value that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+
+
 def _write_csv(path: Path, columns: Sequence[str], rows: list) -> Path:
     scratch = path.with_suffix(".csv.part")
-    with scratch.open("w", newline="") as file:
-        csv.writer(file).writerows([columns, *rows])
+    with scratch.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *([_inert(value) for value in row] for row in rows)])
     os.replace(scratch, path)
     return path

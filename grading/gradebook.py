@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import warnings
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config, PyFileConfigLoader
 
+from grading.canonical import Unreadable
 from grading.course import Notebook
+from grading.handed_in import HandedIn
 
 warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")
 
@@ -75,6 +78,14 @@ def generate_assignment(assignment: str, root: Path) -> None:
     converter.start()
 
 
+def _convert(converter: BaseConverter, notebook: Notebook, student: str) -> None:
+    """Convert one student's notebook. nbgrader would look for the path as a pattern, and names may hold anything."""
+    folder = converter._format_source(notebook.assignment, student)
+    converter.assignments, converter.notebooks = {folder: [f"{folder}/{notebook.release.name}"]}, []
+    converter.init_notebooks = lambda: None
+    converter.start()
+
+
 @dataclass(frozen=True)
 class GradingFolder:
     """Where one grading run keeps its gradebook.db, autograded/ and feedback/.
@@ -91,7 +102,7 @@ class GradingFolder:
     def db_url(self) -> str:
         return f"sqlite:///{self.output / 'gradebook.db'}"
 
-    def config(self, notebook: Notebook, student: str = "*") -> Config:
+    def config(self, notebook: Notebook) -> Config:
         config = configuration()
         directory = config.CourseDirectory
         directory.root = str(notebook.course.root)
@@ -100,7 +111,6 @@ class GradingFolder:
         directory.feedback_directory = str(self.output / "feedback")
         directory.db_url = self.db_url
         directory.assignment_id = notebook.assignment
-        directory.student_id = student
         return config
 
     def gradebook(self) -> Gradebook:
@@ -117,15 +127,31 @@ class GradingFolder:
         """Where results of workers wait to be entered."""
         return self.output / ".results"
 
-    def autograde(self, notebook: Notebook, student: str, settings: dict) -> None:
-        """nbgrader's autograde of one submission, with the preprocessors of our configuration."""
-        config = self.config(notebook, student)
+    def autograde(self, notebook: Notebook, student: str, handed_in: HandedIn, settings: dict) -> None:
+        """nbgrader's autograde of one submission, with the preprocessors of our configuration.
+
+        nbgrader gets a copy of the plain files: it would follow links.
+        """
+        config = self.config(notebook)
         config.ExecuteAndJudge.update(settings, results=str(self.results))
-        _converter(Autograde, config, force=True).start()
+        copy = self.output / ".submitted"
+        config.CourseDirectory.submitted_directory = str(copy)
+        place = copy / student / notebook.assignment
+        try:
+            handed_in.write_files(place)
+            place.mkdir(parents=True, exist_ok=True)
+            if isinstance(handed_in.notebook, Unreadable):
+                config.SubmissionExporter.unreadable = str(handed_in.notebook)
+                (place / notebook.release.name).touch()
+            else:
+                (place / notebook.release.name).write_bytes(handed_in.notebook)
+            _convert(_converter(Autograde, config, force=True), notebook, student)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
 
     def feedback(self, notebook: Notebook, student: str) -> None:
         """nbgrader's generate_feedback of one submission."""
-        _converter(GenerateFeedback, self.config(notebook, student), force=True).start()
+        _convert(_converter(GenerateFeedback, self.config(notebook), force=True), notebook, student)
 
 
 __all__ = ["GradingFolder", "NbGraderException", "configuration", "generate_assignment"]

@@ -57,6 +57,11 @@ class Outputs:
         self._clear_at_next = False
         self.cut = False
 
+    @property
+    def left(self) -> tuple[int, int]:
+        """How many characters of text and bytes of rich output may still come."""
+        return max(0, self._characters), max(0, self._size)
+
     def take(self, kind: str, content: Any) -> None:
         """Add what one message shows."""
         if not isinstance(content, dict):
@@ -148,9 +153,11 @@ class Outputs:
         return from_dict(kept)
 
     def _error(self, _: str, content: dict) -> None:
+        name = clean(content.get("ename"), min(200, self.left[0]))
+        value = clean(content.get("evalue"), min(4000, self.left[0]))
+        self._characters -= len(name) + len(value)
         trace = content.get("traceback")
         lines = [self._text(line) for line in trace[:200]] if isinstance(trace, list) else []
-        name, value = clean(content.get("ename"), 200), clean(content.get("evalue"), 4000)
         self.nodes.append(new_output("error", ename=name, evalue=value, traceback=[line for line in lines if line]))
 
     def add_error(self, name: str, sentence: str) -> None:

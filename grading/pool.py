@@ -20,19 +20,19 @@ from pathlib import Path
 from grading.canonical import canonical_submission
 from grading.course import Course, UserError
 from grading.gradebook import GradingFolder, configuration
-from grading.results import dump, files_digest, key_of
+from grading.handed_in import HandedIn
+from grading.results import dump, key_of
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PRELOAD = ["grading.pool", "grading.execute", "torch", "torchvision", "pycocotools.cocoeval", "scipy.ndimage"]
 
 
-def run_submission(assignment: str, notebook: bytes, files: dict[str, bytes], settings: dict) -> bytes:
+def run_submission(assignment: str, handed_in: HandedIn, settings: dict) -> bytes:
     """Run and judge one submission.
 
     Args:
         assignment: Its assignment.
-        notebook: The submitted file.
-        files: Other files that were handed in, by their path.
+        handed_in: The submission.
         settings: Traits of ExecuteAndJudge.
 
     Returns:
@@ -42,12 +42,9 @@ def run_submission(assignment: str, notebook: bytes, files: dict[str, bytes], se
 
     (which,) = Course().select([assignment])
     with tempfile.TemporaryDirectory(prefix="lfi-") as scratch:
-        folder = Path(scratch)
-        for name, data in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        nb = canonical_submission(which.read_release(), notebook, files_digest(folder))
+        handed_in.write_files(Path(scratch))
+        release = which.read_release()
+        nb = canonical_submission(release, handed_in.notebook, handed_in.files_digest(), handed_in.notes)
         resources = {"nbgrader": {"assignment": assignment}, "metadata": {"path": scratch}}
         runner = ExecuteAndJudge(config=configuration(), **settings)
         key = key_of(nb, which, runner.limits())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib
 from jinja2 import Environment, FileSystemLoader
+from rich.markup import escape
 from rich.table import Table
 
 from grading.course import Notebook, tasks
@@ -133,7 +134,7 @@ def write_report(run: Run) -> Pages:
     page = environment.get_template("report.html").render(
         sheets=found, incidents=run.incidents, states=STATES, colours=COLOURS, marks=MARKS
     )
-    pages.page.write_text(page)
+    pages.page.write_text(page, encoding="utf-8")
     draw_class(found[0], pages.picture)
     return pages
 
@@ -157,7 +158,9 @@ def draw_class(sheet: Sheet, path: Path) -> None:
     axes.set_xlim(0, len(names) + 1)
     axes.set_ylim(len(students), 0)
     axes.set_xticks([x + 0.47 for x in range(len(names))], names, rotation=40, ha="left", size=8)
-    axes.set_yticks([y + 0.45 for y in range(len(students))], [student.name for student in students], size=8)
+    axes.set_yticks(
+        [y + 0.45 for y in range(len(students))], [student.name for student in students], size=8, parse_math=False
+    )
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -194,6 +197,6 @@ def class_table(run: Run) -> Table:
         present = [student for student in rows if student]
         points, reachable, bonus = (sum(getattr(s, key) for s in present) for key in ("points", "reachable", "bonus"))
         bar = "█" * round(20 * points / reachable) if reachable else ""
-        table.add_row(name, *marks, f"{points:g} / {reachable:g}{_plus(bonus)}", bar)
+        table.add_row(escape(name), *marks, f"{points:g} / {reachable:g}{_plus(bonus)}", bar)
     table.caption = "  ".join(f"{mark} {state}" for state, mark in MARKS.items())
     return table

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode, from_dict
 
-from grading.course import HIDDEN, Notebook
+from grading.course import HIDDEN, Notebook, is_test
 
 VERSION = 1
 KEY_LENGTH = 64  # SHA-256 in hexadecimal
@@ -41,28 +41,10 @@ def key_of(nb: NotebookNode, notebook: Notebook, limits: dict) -> str:
         notebook: Which it is.
         limits: The settings under which it runs.
     """
-    code = (cell for cell in nb.cells if cell.cell_type == "code")
-    cells = [[cell.get("id"), HIDDEN.sub("", cell.source).strip()] for cell in code]
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    cells = [[c.get("id"), (HIDDEN.sub("", c.source) if is_test(c) else c.source).strip()] for c in code]
     text = json.dumps([dependencies(notebook), cells, nb.metadata["lfi"]["files"], sorted(limits.items())])
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def files_in(folder: Path) -> list[Path]:
-    """The other files of a submission: plain files, no notebooks, links never followed."""
-    found = []
-    for here, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(here, name) for name in sorted(names) if not name.endswith(".ipynb"))
-        found += [path for path in paths if path.is_file() and not path.is_symlink()]
-    return found
-
-
-def files_digest(folder: Path) -> str:
-    """Hash of the other files of a submission."""
-    digest = hashlib.sha256()
-    for path in files_in(folder):
-        digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def dump(nb: NotebookNode) -> bytes:

@@ -28,6 +28,7 @@ from grading.outputs import Displays, Outputs
 MAX_MESSAGE = 16 << 20  # bytes; a longer one makes zmq drop the connection
 QUEUE = 200  # messages that wait unread
 START_SECONDS = 60.0
+CELLS_OF_OUTPUT = 5  # how many cells with as much output as one may have a notebook may have
 REPLY_TO_IDLE = 1.0  # seconds that outputs may come after the reply
 log = logging.getLogger("lfi.kernel")
 log.addHandler(logging.NullHandler())
@@ -78,7 +79,7 @@ class KernelSession:
         size: Bytes of rich output kept from one cell.
         flood: Bytes of messages after which a cell is interrupted.
         grace: Seconds that code has to end after an interrupt.
-        prologue: Cells that have run in the sandbox's kernels from the start.
+        prologue: Cells that have run in the sandbox's kernels from the start, where that can be had (see `begun`).
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class KernelSession:
         self._make_manager, self._config, self._folder = make_manager, config, folder
         self._characters, self._size, self._flood, self._grace = characters, size, flood, grace
         self._more = {"prologue": prologue} if prologue else {}
+        self._left = [characters * CELLS_OF_OUTPUT, size * CELLS_OF_OUTPUT]
         self.displays = Displays()
         self.manager: KernelManager | None = None
 
@@ -173,6 +175,11 @@ class KernelSession:
         return 0.0
 
     @property
+    def begun(self) -> bool:
+        """Whether the prologue has run in the kernel."""
+        return getattr(self.manager.provisioner, "begun", False)
+
+    @property
     def lost(self) -> bool:
         """Whether the kernel ended through no fault of the code in it."""
         return getattr(self._process, "lost", False)
@@ -228,7 +235,8 @@ class KernelSession:
             silent: Keep no output and no history.
         """
         request = self.begin(source, silent)
-        outputs = Outputs(self.displays, self._characters, self._size)
+        limits = [min(limit, left) for limit, left in zip((self._characters, self._size), self._left, strict=True)]
+        outputs = Outputs(self.displays, *limits)
         ran = Ran(outputs.nodes)
         deadline, received, replied_at = time.monotonic() + seconds, 0, None
         while True:
@@ -275,6 +283,7 @@ class KernelSession:
             self._end_others()
         if ran.failure and not any(output.output_type == "error" for output in ran.outputs):
             outputs.take("error", ran.failure)
+        self._left = [left - limit + rest for left, limit, rest in zip(self._left, limits, outputs.left, strict=True)]
         return ran
 
     def _await_reply(self, request: str, ran: Ran, deadline: float) -> float | None:

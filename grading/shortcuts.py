@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping
 from functools import lru_cache
 
 FORBIDDEN = "ForbiddenShortcut"
+MAX_PARTS, MAX_LENGTH = 12, 200  # of a dotted name; longer ones are no routine of a library
 
 
 def sentence(names: Iterable[str], routines: Iterable[str]) -> str | None:
@@ -32,7 +34,7 @@ def uses(task: str, sources: Iterable[str], routines: Iterable[str]) -> list[str
             continue
         reached.add(name)
         node = definitions[name]
-        local = dict(aliases)
+        local = ChainMap({}, aliases)
         for part in ast.walk(node):
             _note_aliases(part, local)
         own = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
@@ -68,7 +70,7 @@ def _parsed(source: str) -> ast.Module | None:
         return None
 
 
-def _note_aliases(node: ast.AST, aliases: dict[str, str]) -> None:
+def _note_aliases(node: ast.AST, aliases: MutableMapping[str, str]) -> None:
     if isinstance(node, ast.Import):
         for name in node.names:
             top = name.name.split(".")[0]
@@ -82,18 +84,19 @@ def _note_aliases(node: ast.AST, aliases: dict[str, str]) -> None:
             aliases[node.targets[0].id] = dotted
 
 
-def _dotted(node: ast.AST, aliases: dict[str, str]) -> str:
+def _dotted(node: ast.AST, aliases: Mapping[str, str]) -> str:
     """The dotted name of an expression with its aliases resolved, or nothing."""
     parts = []
-    while isinstance(node, ast.Attribute):
+    while isinstance(node, ast.Attribute) and len(parts) < MAX_PARTS:
         parts.append(node.attr)
         node = node.value
     if not isinstance(node, ast.Name):
         return ""
-    return ".".join([aliases.get(node.id, node.id), *reversed(parts)])
+    dotted = ".".join([aliases.get(node.id, node.id), *reversed(parts)])
+    return dotted if len(dotted) <= MAX_LENGTH else ""
 
 
-def _by_getattr(node: ast.AST, aliases: dict[str, str]) -> set[str]:
+def _by_getattr(node: ast.AST, aliases: Mapping[str, str]) -> set[str]:
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr"):
         return set()
     if len(node.args) < 2 or not isinstance(node.args[1], ast.Constant):

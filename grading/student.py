@@ -13,6 +13,7 @@ The same interface stands for the solution or a mutant in this process (`local`)
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from grading import shortcuts, stub
 NOT_IMPLEMENTED = "it is not implemented yet"
 MALFORMED = "the reply is malformed"
 MAX_NAMES = 100
+EXCEPTIONS = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and name.endswith("Error")}
+EXCEPTIONS |= {"Exception", "StopIteration", "KeyboardInterrupt", "SystemExit", "LinAlgError", "AxisError", "error"}
 
 
 class StudentError(Exception):
@@ -173,15 +176,18 @@ def _opened(reply, forbidden: Sequence[str]):
     names = [stub.printable(name) for name in names]
     if names[0] == "WireError":
         raise StudentProtocolError(stub.printable(reply.get("wire")))
-    raise StudentError(shortcuts.sentence(names, forbidden) or _sentence(names[0]), names)
+    raise StudentError(shortcuts.sentence(names, forbidden) or _sentence(names), names)
 
 
-def _sentence(name: str) -> str:
+def _sentence(names: Sequence[str]) -> str:
+    """What is told of an exception. A name that a student made up could carry a check's input to the feedback."""
+    name = names[0]
     if name == "Undefined":
         return "the notebook does not define it (or the cell that should failed)"
     if name == "NotImplementedError":
         return NOT_IMPLEMENTED
-    return f"it raised {name}"
+    known = next((name for name in names if name in EXCEPTIONS), "Exception")
+    return f"it raised {known}" if known == names[0] else f"it raised an exception of its own, a kind of {known}"
 
 
 def _number(value) -> tuple[int, str]:

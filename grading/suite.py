@@ -14,6 +14,7 @@ from grading.course import UserError
 from grading.student import Student, StudentError, StudentStopped
 
 SPELLING = {"iou": "IoU", "nms": "NMS", "ap": "AP", "map": "mAP", "coco": "COCO", "numpy": "NumPy", "nan": "NaN"}
+SPELLING |= {"kl": "KL", "pytorch": "PyTorch", "gaussian": "Gaussian", "bernoulli": "Bernoulli"}
 
 
 @dataclass

@@ -145,13 +145,13 @@ def test_feedback_is_the_page_that_nbconvert_would_write(graded, tmp_path):
     from nbconvert.exporters import HTMLExporter
     from nbgrader.converters import GenerateFeedback
 
-    from grading.gradebook import _converter
+    from grading.gradebook import _convert, _converter
 
     run = graded[0]
-    config = run.folder.config(run.notebooks[0], "right")
+    config = run.folder.config(run.notebooks[0])
     config.GenerateFeedback.exporter_class = HTMLExporter
     config.CourseDirectory.feedback_directory = str(tmp_path)
-    _converter(GenerateFeedback, config, force=True).start()
+    _convert(_converter(GenerateFeedback, config, force=True), run.notebooks[0], "right")
     (theirs,) = (BeautifulSoup(path.read_text(), "html.parser") for path in tmp_path.rglob("*.html"))
     ours = BeautifulSoup(feedback(run, "right"), "html.parser")
     assert ours.get_text().split() == theirs.get_text().split()

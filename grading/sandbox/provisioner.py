@@ -27,6 +27,7 @@ class SandboxProvisioner(KernelProvisionerBase):
     file_size = Integer(_DEFAULT.file_size, help="Bytes of one file.").tag(config=True)
     disk = Integer(_DEFAULT.disk, help="Bytes of all files together.").tag(config=True)
 
+    begun = False  # whether the kernel begins after the prologue that was asked for
     process: KernelProcess | None = None
     folder: KernelFolder | None = None
 
@@ -43,9 +44,10 @@ class SandboxProvisioner(KernelProvisionerBase):
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """A fresh folder and fresh sockets for each start."""
-        address = Zygote.shared()
+        shared = address = Zygote.shared()
         if prologue := kwargs.pop("prologue", ()):
-            address = Zygote.prepared(address, tuple(prologue))
+            address = Zygote.prepared(shared, tuple(prologue))
+        self.begun = address != shared
         self.folder = KernelFolder(address)
         if kwargs.get("cwd"):
             self.folder.bring(Path(kwargs["cwd"]), self.disk // 2)

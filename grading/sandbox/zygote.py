@@ -60,7 +60,7 @@ KERNEL_MODULES = (
 
 @dataclass
 class Kernel:
-    """A running kernel: its process and the connection to whom it belongs."""
+    """A running kernel: its process, the connection to whom it belongs, and what of its job is needed to watch it."""
 
     process: int
     connection: socket.socket
@@ -152,7 +152,8 @@ class Zygote:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        kernel = self.kernels[process] = Kernel(process, connection, job)
+        limits = {name: job[name] for name in ("watch", "memory", "processes")}  # later kernels inherit what stays here
+        kernel = self.kernels[process] = Kernel(process, connection, limits)
         pidfd = os.pidfd_open(process)
         self.selector.register(connection, selectors.EVENT_READ, lambda: self.relay(kernel))
         self.selector.register(pidfd, selectors.EVENT_READ, lambda: self.bury(kernel, pidfd))
@@ -226,6 +227,7 @@ class Zygote:
         code = 1
         birth = None
         try:
+            self.kernels.clear()
             close_all_but(set(descriptors))
             birth = socket.socket(fileno=descriptors[-1])
             birth.sendall(b"H")

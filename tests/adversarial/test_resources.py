@@ -233,3 +233,10 @@ def test_a_cell_that_only_fails_when_run_again_is_left_out(grade):
     """It runs once, but not where it has run before: files are fresh in each kernel, so it sees nothing of that."""
     graded = grade(first="import os\nassert not os.path.exists('seen')\nopen('seen', 'w')", last="os._exit(1)")
     assert graded.scores == RIGHT
+
+
+def test_an_incident_steers_no_terminal(grade):
+    graded = grade(last="'\x1b]0;owned\x07\x1b[2J'; import os; os._exit(1)")
+    (sentence,) = graded.incidents
+    assert sentence.isprintable()
+    assert "owned" in sentence
