@@ -1,9 +1,12 @@
 """Photos that come with the packages, their annotations, and the registry of real sets."""
 
 import hashlib
+import io
 import json
 import os
 import tomllib
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +15,10 @@ import numpy as np
 DATA = Path(__file__).resolve().parent.parent / "data"
 REGISTRY = DATA / "registry.toml"
 CACHE = "learning-from-images"
+_SKIMAGE = {
+    *("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel", "immunohistochemistry"),
+    *("page", "rocket", "text"),
+}
 
 
 class DataError(Exception):
@@ -28,10 +35,10 @@ class SetState(NamedTuple):
 
 
 def photo(name: str) -> np.ndarray:
-    """A photo that is part of scikit-image: no download.
+    """A photo that is part of scikit-image, scikit-learn or matplotlib: no download.
 
     Args:
-        name: file name as in `data/photos/annotations.json`, for example "coins", "astronaut", "motorcycle".
+        name: as data/README.md lists them, for example "coins", "astronaut", "motorcycle", "grace_hopper".
 
     Returns:
         (H, W) or (H, W, 3) float array in [0, 1].
@@ -43,8 +50,17 @@ def photo(name: str) -> np.ndarray:
 
     if name == "motorcycle":
         image = skimage.data.stereo_motorcycle()[0]
-    elif name in {"astronaut", "camera", "chelsea", "coffee", "coins", "page", "rocket"}:
+    elif name in _SKIMAGE:
         image = getattr(skimage.data, name)()
+    elif name in {"china", "flower"}:
+        from sklearn.datasets import load_sample_image
+
+        image = load_sample_image(f"{name}.jpg")
+    elif name == "grace_hopper":
+        from matplotlib import cbook
+        from matplotlib import image as reader
+
+        image = reader.imread(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
     else:
         raise DataError(f"There is no photo called {name!r} in the package.")
     return image / 255.0
@@ -122,8 +138,11 @@ def fetch(name: str, download: bool = False, registry: Path = REGISTRY) -> Path:
                 f"({megabytes:.1f} MB, {entry['licence']}), or let LFI_DATA name a folder that holds {name}/."
             )
         folder = _cache() / name
-        for file in entry["files"]:
-            _download(file, folder)
+        if "archive" in entry:
+            _download_archive(entry, folder)
+        else:
+            with ThreadPoolExecutor(8) as pool:  # some sets have hundreds of small files
+                list(pool.map(lambda file: _download(file, folder), entry["files"]))
     for file in entry["files"]:
         if _sha256(folder / file["name"]) != file["sha256"]:
             raise DataError(f"{folder / file['name']} is damaged (wrong SHA-256): delete it and fetch {name} again.")
@@ -131,7 +150,16 @@ def fetch(name: str, download: bool = False, registry: Path = REGISTRY) -> Path:
 
 
 def _read(registry: Path) -> dict:
-    return tomllib.loads(registry.read_text(encoding="utf-8"))
+    """The registry, with the lists of files that lie beside it read in."""
+    sets = tomllib.loads(registry.read_text(encoding="utf-8"))
+    for entry in sets.values():
+        if "list" in entry:
+            lines = (registry.parent / entry["list"]).read_text(encoding="utf-8").splitlines()
+            entry.setdefault("files", []).extend(
+                {"name": name, "url": entry.get("base", "") + name, "sha256": sha256, "bytes": int(size)}
+                for sha256, size, name in (line.split(maxsplit=2) for line in lines)
+            )
+    return sets
 
 
 def _cache() -> Path:
@@ -156,7 +184,8 @@ def _download(file: dict, folder: Path) -> None:
     import requests
 
     try:
-        pooch.retrieve(file["url"], known_hash=f"sha256:{file['sha256']}", fname=file["name"], path=folder)
+        place = folder / file["name"]
+        pooch.retrieve(file["url"], known_hash=f"sha256:{file['sha256']}", fname=place.name, path=place.parent)
     except (requests.RequestException, OSError) as error:
         raise DataError(
             f"{file['url']} could not be downloaded ({type(error).__name__}): "
@@ -166,6 +195,26 @@ def _download(file: dict, folder: Path) -> None:
         raise DataError(
             f"What came from {file['url']} is not the registered file (wrong SHA-256): "
             "it was thrown away, try again later."
+        ) from error
+
+
+def _download_archive(entry: dict, folder: Path) -> None:
+    """Get a set that is published as one zip file, and keep what is registered of it; each file is checked later."""
+    import requests
+
+    url = entry["archive"]
+    try:
+        answer = requests.get(url, timeout=60)
+        answer.raise_for_status()
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+            inside = {Path(path).name: path for path in archive.namelist()}
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in entry["files"]:
+                (folder / file["name"]).write_bytes(archive.read(inside[file["name"]]))
+    except (requests.RequestException, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{url} could not be downloaded or unpacked ({type(error).__name__}): "
+            f"check the network, or unpack it by hand into {folder}."
         ) from error
 
 

@@ -4,6 +4,7 @@ Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color/). Colour is never 
 or markers as well.
 """
 
+import functools
 import io
 import itertools
 import sys
@@ -14,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PathCollection, PolyCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.path import Path
@@ -128,6 +129,41 @@ def _outline(mask: np.ndarray) -> Path:
     return Path(ends.reshape(-1, 2), np.tile([Path.MOVETO, Path.LINETO], len(ends)))
 
 
+def error_map(pred: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """A mask against the truth as a picture: hits white, misses blue, false alarms orange, the rest black.
+
+    Args:
+        pred, target: (H, W) bool.
+
+    Returns:
+        (H, W, 3) floats in [0, 1].
+    """
+    colors = np.array([to_rgb("black"), to_rgb(SKY), to_rgb(RED), to_rgb("white")])
+    return colors[np.asarray(target, dtype=int) + 2 * np.asarray(pred, dtype=int)]
+
+
+def show_stars(ax: Axes, histograms: np.ndarray, cell: float = 1.0, title: str = "") -> None:
+    """Draw histograms of gradients as stars: a stroke lies along the edge, across the gradient; bright is strong.
+
+    Args:
+        histograms: (R, C, bins), not negative; bin k covers gradients from k to k + 1 times 180 / bins degrees.
+        cell: side of a cell in the picture's pixels.
+    """
+    rows, columns, bins = histograms.shape
+    angle = np.deg2rad((np.arange(bins) + 0.5) * 180 / bins + 90)
+    half = 0.47 * cell * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    y, x = (np.mgrid[:rows, :columns] + 0.5) * cell
+    middle = np.stack([x, y], axis=2)[:, :, None]
+    strength = np.clip(histograms / max(np.quantile(histograms.max(axis=2), 0.98), 1e-12), 0, 1).ravel()
+    order = np.argsort(strength, kind="stable")
+    strokes = np.stack([middle - half, middle + half], axis=3).reshape(-1, 2, 2)[order]
+    ax.set_facecolor("black")
+    look = {"colors": plt.colormaps["gray"](strength[order]), "linewidths": 1.1}
+    ax.add_collection(LineCollection(strokes, **look), autolim=False)
+    ax.set(xlim=(0, columns * cell), ylim=(rows * cell, 0), xticks=[], yticks=[], aspect="equal", title=title)
+    ax.spines[:].set_visible(False)
+
+
 def write(ax: Axes, x: float, y: float, text: str) -> None:
     """Centre white text with a black rim on an image: legible on any ground."""
     rim = [withStroke(linewidth=2, foreground="black")]
@@ -194,17 +230,81 @@ def slider(
         name: label of the slider, whose values go from start to stop by step and begin in the middle.
         figsize: width and height in inches.
     """
+    sliders(draw, {name: (start, stop, step)}, figsize)
+
+
+def sliders(
+    draw: Callable[..., None], ranges: Mapping[str, tuple[float, float, float]], figsize: tuple[float, float]
+) -> None:
+    """As `slider`, with several of them.
+
+    Args:
+        draw: called with empty axes and each slider's value.
+        ranges: from a slider's label to its start, stop and step.
+        figsize: width and height in inches.
+    """
     import ipywidgets
     from IPython.display import display
 
-    def picture(value: float) -> bytes:
-        return render(lambda ax: draw(ax, value), figsize)
+    def picture() -> bytes:
+        return render(lambda ax: draw(ax, *(control.value for control in controls)), figsize)
 
-    middle = start + step * round((stop - start) / step / 2)
-    control = ipywidgets.FloatSlider(middle, min=start, max=stop, step=step, description=name, continuous_update=False)
-    image = ipywidgets.Image(value=picture(middle), format="png")
-    control.observe(lambda change: setattr(image, "value", picture(change["new"])), names="value")
-    display(ipywidgets.VBox([image, control]))
+    controls = [
+        ipywidgets.FloatSlider(
+            start + step * round((stop - start) / step / 2),
+            min=start,
+            max=stop,
+            step=step,
+            description=name,
+            continuous_update=False,
+        )
+        for name, (start, stop, step) in ranges.items()
+    ]
+    image = ipywidgets.Image(value=picture(), format="png")
+    for control in controls:
+        control.observe(lambda change: setattr(image, "value", picture()), names="value")
+    display(ipywidgets.VBox([image, *controls]))
+
+
+def montage(images: np.ndarray, columns: int, gap: int = 1, ground: float = 1.0) -> np.ndarray:
+    """Many small images as one, row by row, with gaps between them.
+
+    Args:
+        images: (N, H, W) or (N, H, W, 3) array; N is a multiple of columns.
+        gap: in pixels.
+        ground: gray value of the gaps.
+
+    Returns:
+        One image, (N / columns) rows of `columns` images each.
+    """
+    images = np.asarray(images)
+    (number, height, width), rest = images.shape[:3], images.shape[3:]
+    rows = number // columns
+    sheet = np.full((rows, columns, height + gap, width + gap, *rest), ground)
+    sheet[:, :, :height, :width] = images.reshape(rows, columns, height, width, *rest)
+    sheet = np.moveaxis(sheet, 2, 1).reshape(rows * (height + gap), columns * (width + gap), *rest)
+    return sheet[:-gap, :-gap] if gap else sheet
+
+
+def animate(draw: Callable[..., None], frames: int, figsize: tuple[float, float], seconds: float = 0.4) -> None:
+    """Show an animation that repeats; put a static strip of a few frames beside it.
+
+    Args:
+        draw: called as draw(ax, frame=k) with empty axes, k from 0 to frames - 1.
+        figsize: width and height in inches.
+        seconds: that each frame stays; the last stays four times as long.
+    """
+    from IPython.display import Image, display
+    from PIL import Image as pillow
+
+    pictures = [
+        pillow.open(io.BytesIO(render(functools.partial(draw, frame=k), figsize))).convert("RGB").quantize(48)
+        for k in range(frames)
+    ]
+    durations = [round(1000 * seconds)] * (frames - 1) + [round(4000 * seconds)]
+    with io.BytesIO() as file:
+        pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+        display(Image(data=file.getvalue(), format="gif"))
 
 
 def _use_palette_png() -> None:

@@ -92,6 +92,13 @@ def train(
     return {part: np.array(values) for part, values in history.items()}
 
 
+class Kept(dict):
+    """Results of training cells by name. Asking for one that is not there tells what to do about it."""
+
+    def __missing__(self, name: str):
+        raise NotImplementedError(f"{name!r} is not there: run the cell above that makes it (it may need your tasks).")
+
+
 class _LiveCurve:
     """A curve in an image widget, drawn anew every few seconds."""
 

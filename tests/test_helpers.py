@@ -42,7 +42,7 @@ def test_the_same_seed_gives_the_same_numbers():
 
 
 def test_importing_helpers_does_not_import_heavy_packages():
-    code = "import sys; from helpers import coco, datasets, plotting, seeds; print(*sys.modules)"
+    code = "import sys; from helpers import blood, coco, datasets, plotting, seeds; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert not {"torch", "torchvision", "cv2", "skimage", "pycocotools", "grading"} & set(loaded.split())
 
@@ -117,6 +117,26 @@ def test_download_once_then_from_the_cache(home, server):
     (home / "web" / "boxes.json").unlink()
     assert datasets.fetch("tiny", registry=entries) == folder
     assert datasets.available(entries) == [("tiny", folder, 13, "CC0")]
+
+
+def test_a_set_of_many_files_comes_from_a_list_beside_the_registry(home, server):
+    names, lines = ["boxes/1.json", "boxes/2.json", "list.txt"], []
+    for name in names:
+        path = home / "web" / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+        lines.append(f"{hashlib.sha256(name.encode()).hexdigest()} {len(name)} {name}\n")
+    (home / "many.files").write_text("".join(lines))
+    entries = registry(home, server)
+    entries.write_text(f'[many]\nlicence = "CC0"\nbase = "{server}/set/"\nlist = "many.files"\n' + entries.read_text())
+    assert datasets.available(entries)[0] == ("many", None, 32, "CC0")
+    folder = datasets.fetch("many", download=True, registry=entries)
+    assert [(folder / name).read_text() for name in names] == names
+    (home / "web" / "set" / "list.txt").unlink()
+    assert datasets.fetch("many", registry=entries) == folder
+    (folder / "boxes" / "2.json").write_text("something else")
+    with pytest.raises(datasets.DataError, match="damaged"):
+        datasets.fetch("many", registry=entries)
 
 
 def test_lfi_data_comes_first(home, monkeypatch):

@@ -62,3 +62,11 @@ def test_measuring_says_what_is_missing(mini, monkeypatch):
         measure(mini, range(1))
     with pytest.raises(UserError, match="--real needs LFI_DATA"):
         measure(mini, range(1), real=True)
+
+
+def test_results_that_are_not_there_yet():
+    kept = training.Kept()
+    kept["net"] = 3
+    assert kept["net"] == 3
+    with pytest.raises(NotImplementedError, match="'curve' is not there: run the cell above"):
+        kept["curve"]
