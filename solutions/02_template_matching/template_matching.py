@@ -535,7 +535,7 @@ plt.show()
 # With the shadow the old threshold fails SSD, and so does the best one that there is, as dark cloth in the light
 # differs less from the template than a coin in the dark does: the two sets of scores overlap. NCC keeps its very
 # threshold. The lowest score of a coin on the right half of the original is about 0.58 and the highest of anything
-# else about 0.21; that gap is the safety margin.
+# else about 0.10; that gap is the safety margin.
 # </details>
 #
 # ### What does it cost?
