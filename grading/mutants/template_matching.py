@@ -378,6 +378,38 @@ def ncc_by_corrcoef(image, template):
     return result
 
 
+edit(
+    "match_ncc",
+    "only_spread_zero_is_flat",
+    {"(patch_std < 1e-6) | (template.std() < 1e-6)": "(patch_std == 0) | (template.std() == 0)"},
+    hint="Only a standard deviation of exactly 0 is called flat. What lies below 1e-6 is noise and has 0, too.",
+)
+edit(
+    "match_ncc",
+    "limit_on_the_variance",
+    {"(patch_std < 1e-6) | (template.std() < 1e-6)": "(patch_std**2 < 1e-6) | (template.var() < 1e-6)"},
+    hint="Patches of very low contrast are called flat. The limit of 1e-6 is one of the standard deviation: is it squared?",
+)
+edit(
+    "match_ncc",
+    "faint_templates_called_flat",
+    {"(template.std() < 1e-6)": "(template.std() < 1e-2)"},
+    hint="A faint template is called flat. The limit is a standard deviation of 1e-6, for patch and template alike.",
+)
+edit(
+    "match_ncc",
+    "result_not_clipped",
+    {"np.clip(products / n / scale, -1, 1)": "products / n / scale"},
+    hint="Rounding puts some values a little beyond 1 or -1. The result has to stay in the range.",
+)
+edit(
+    "match_ncc",
+    "negative_correlation_cut",
+    {"np.clip(products / n / scale, -1, 1)": "np.clip(products / n / scale, 0, 1)"},
+    hint="Negative correlations are cut off at 0. The range begins at -1.",
+)
+
+
 # ---------------------------------------------------------------- find_all_matches
 
 edit(
@@ -565,6 +597,54 @@ def matches_by_shifts(response, template_size, threshold, iou_threshold=0.3):
     return np.asarray(boxes, dtype=float).reshape(-1, 4), np.asarray(scores, dtype=float)
 
 
+edit(
+    "find_all_matches",
+    "sorted_and_turned_round",
+    {
+        "kept = ops.nms(torch.from_numpy(boxes), torch.from_numpy(scores.astype(float)), iou_threshold).numpy()": "order = np.argsort(scores, kind='stable')[::-1].copy()\n    boxes, scores = boxes[order], scores[order]\n    kept = ops.nms(torch.from_numpy(boxes), torch.from_numpy(scores.astype(float)), iou_threshold).numpy()"
+    },
+    hint="Of equal responses the last one comes first. What happens to ties if a rising order is turned round?",
+)
+edit(
+    "find_all_matches",
+    "sorted_unstably",
+    {
+        "kept = ops.nms(torch.from_numpy(boxes), torch.from_numpy(scores.astype(float)), iou_threshold).numpy()": "order = np.argsort(-scores, kind='heapsort')\n    boxes, scores = boxes[order], scores[order]\n    kept = ops.nms(torch.from_numpy(boxes), torch.from_numpy(scores.astype(float)), iou_threshold).numpy()"
+    },
+    hint="Many equal responses lose their order. Does your sort keep ties as they stand?",
+)
+edit(
+    "find_all_matches",
+    "candidates_column_by_column",
+    {"rows, columns = np.nonzero(response >= threshold)": "columns, rows = np.nonzero(response.T >= threshold)"},
+    hint="Of equal responses the leftmost comes first. The first row by row is expected.",
+)
+edit(
+    "find_all_matches",
+    "boxes_of_integers",
+    {".astype(float)\n    scores": "\n    scores", "torch.from_numpy(boxes)": "torch.from_numpy(boxes.astype(float))"},
+    hint="The numbers are right, but the boxes are integers. Boxes are floats in this course.",
+)
+edit(
+    "find_all_matches",
+    "only_positive_responses",
+    {"response >= threshold": "(response >= threshold) & (response > 0)"},
+    hint="Negative responses are never candidates. They are where the threshold is negative, too, as with -SSD.",
+)
+edit(
+    "find_all_matches",
+    "amount_against_the_threshold",
+    {"response >= threshold": "np.abs(response) >= threshold"},
+    hint="A large negative response is taken for a match. Its sign counts.",
+)
+edit(
+    "find_all_matches",
+    "square_boxes",
+    {"height, width = template_size": "height = width = template_size[0]"},
+    hint="The boxes are square. A template has a height and a width.",
+)
+
+
 # ---------------------------------------------------------------- match_multi_scale
 
 edit(
@@ -703,6 +783,78 @@ def scales_without_antialiasing(image, template, scales):
     s = max(tried, key=lambda key: tried[key].max())
     x, y = best_match(tried[s])
     return np.array([x / s, y / s, s, tried[s].max()])
+
+
+edit(
+    "match_multi_scale",
+    "only_the_height_has_to_fit",
+    {"size[0] < template.shape[0] or size[1] < template.shape[1]": "size[0] < template.shape[0]"},
+    hint="A scale at which the template is too wide is not skipped: both sides have to fit.",
+)
+edit(
+    "match_multi_scale",
+    "only_the_width_has_to_fit",
+    {"size[0] < template.shape[0] or size[1] < template.shape[1]": "size[1] < template.shape[1]"},
+    hint="A scale at which the template is too high is not skipped: both sides have to fit.",
+)
+edit(
+    "match_multi_scale",
+    "exact_fit_skipped",
+    {
+        "size[0] < template.shape[0] or size[1] < template.shape[1]": "size[0] <= template.shape[0] or size[1] <= template.shape[1]"
+    },
+    hint="A scale at which image and template have the same side is skipped. Then there is one place, and it fits.",
+)
+edit(
+    "match_multi_scale",
+    "sizes_rounded_down",
+    {
+        "(round(image.shape[0] * scale), round(image.shape[1] * scale))": "(int(image.shape[0] * scale), int(image.shape[1] * scale))"
+    },
+    hint="The resized image is a pixel too small at some scales: its sides are rounded, not cut off.",
+)
+edit(
+    "match_multi_scale",
+    "sizes_rounded_up",
+    {
+        "(round(image.shape[0] * scale), round(image.shape[1] * scale))": "(int(np.ceil(image.shape[0] * scale)), int(np.ceil(image.shape[1] * scale)))"
+    },
+    hint="The resized image is a pixel too large at some scales: its sides are rounded, not always up.",
+)
+edit(
+    "match_multi_scale",
+    "only_positive_scores",
+    {"best is None or score > best[3]": "score > (best[3] if best else 0)"},
+    hint="Without a positive score nothing is found. The best of bad matches is still the best: where does your search begin?",
+)
+edit(
+    "match_multi_scale",
+    "whole_pixels",
+    {
+        "(column / scale, row / scale, float(scale), score)": "(float(int(column / scale)), float(int(row / scale)), float(scale), score)"
+    },
+    hint="Fractions of a pixel get lost when the place is divided by the scale.",
+)
+edit(
+    "match_multi_scale",
+    "search_ends_where_it_does_not_fit",
+    {"            continue": "            break"},
+    hint="The search ends at the first scale at which the template does not fit. The ones after it may fit.",
+)
+edit(
+    "match_multi_scale",
+    "centre_of_the_match",
+    {
+        "(column / scale, row / scale, float(scale), score)": "((column + template.shape[1] / 2) / scale, (row + template.shape[0] / 2) / scale, float(scale), score)"
+    },
+    hint="The place is the middle of the match. Its top-left corner is expected.",
+)
+edit(
+    "match_multi_scale",
+    "amount_of_the_score",
+    {"score = float(response[row, column])": "score = abs(float(response[row, column]))"},
+    hint="A negative of the template gets a positive score. Correlation has a sign.",
+)
 
 
 # ---------------------------------------------------------------- gradients
@@ -856,6 +1008,32 @@ def gradients_by_complex_numbers(image):
     angle[angle < 0] += 180
     angle[(angle >= 180) | (abs(g) == 0)] = 0
     return abs(g), angle
+
+
+@mutant(
+    "gradients",
+    hint="It fails for an image of one row or one column, which has gradients along it. np.gradient wants two pixels each way.",
+)
+def gradients_by_numpy(image):
+    gy, gx = np.gradient(image)
+    gx, gy = 2 * gx, 2 * gy
+    gx[:, [0, -1]] = 0
+    gy[[0, -1]] = 0
+    orientation = np.rad2deg(np.arctan2(gy, gx)) % 180
+    orientation[orientation >= 180] = 0
+    return np.hypot(gx, gy), orientation
+
+
+@mutant(
+    "gradients",
+    hint="Neighbouring rows and columns are mixed in, as Sobel's filter does. Only two pixels are compared.",
+)
+def sobel_filter(image):
+    gx = cv2.Sobel(image, cv2.CV_64F, 1, 0, ksize=3) / 4
+    gy = cv2.Sobel(image, cv2.CV_64F, 0, 1, ksize=3) / 4
+    orientation = np.rad2deg(np.arctan2(gy, gx)) % 180
+    orientation[orientation >= 180] = 0
+    return np.hypot(gx, gy), orientation
 
 
 # ---------------------------------------------------------------- hog
@@ -1019,6 +1197,46 @@ def hog_by_counting(image, cell=8, block=2, bins=9):
     stacked = [[cells[i : R - block + 1 + i, j : C - block + 1 + j] for j in range(block)] for i in range(block)]
     v = np.array(stacked).transpose(2, 3, 0, 1, 4)
     return v / np.sqrt(np.einsum("abcde,abcde->ab", v, v) + 1e-10)[..., None, None, None]
+
+
+edit(
+    "hog",
+    "always_blocks_of_two",
+    {"(block, block), axis=(0, 1)": "(2, 2), axis=(0, 1)"},
+    hint="Blocks always have 2 x 2 cells: the argument `block` plays no part.",
+)
+edit(
+    "hog",
+    "squared_magnitudes",
+    {"magnitude[..., None] *": "magnitude[..., None] ** 2 *"},
+    hint="Strong edges count too much: each pixel adds its magnitude, not the square of it.",
+)
+edit(
+    "hog",
+    "constant_beside_the_root",
+    {
+        "np.sqrt((blocks**2).sum(axis=(2, 3, 4), keepdims=True) + 1e-5**2)": "(np.sqrt((blocks**2).sum(axis=(2, 3, 4), keepdims=True)) + 1e-5)"
+    },
+    hint="Faint blocks come out too small: the constant is added inside the root, squared.",
+)
+
+
+@variant("hog")
+def hog_that_lets_numpy_refuse(image, cell=8, block=2, bins=9):
+    magnitude, orientation = gradients(image)
+    R, C = image.shape[0] // cell, image.shape[1] // cell
+    k = np.minimum(np.floor(orientation * bins / 180), bins - 1)
+    cells = np.zeros((R, C, bins))
+    for b in range(bins):
+        votes = np.where(k == b, magnitude, 0)[: R * cell, : C * cell]
+        cells[..., b] = votes.reshape(R, cell, C, cell).mean(axis=(1, 3))
+    v = np.zeros((R - block + 1, C - block + 1, block, block, bins))
+    if v.size == 0:
+        raise ValueError
+    for y, x in np.ndindex(*v.shape[:2]):
+        v[y, x] = cells[y : y + block, x : x + block]
+        v[y, x] /= np.hypot(np.linalg.norm(v[y, x]), 1e-5)
+    return v
 
 
 # ---------------------------------------------------------------- window_scores
@@ -1352,3 +1570,17 @@ def star_rows_first(root, parts):
             u = np.arange(w) - x - dx
             total[:, x] += np.max(lifted - (a * u + c * u**2), axis=1, initial=-np.inf)
     return total
+
+
+edit(
+    "deformable_score",
+    "no_part_below_zero",
+    {"max(axis=2, initial=-np.inf)\n    return": "max(axis=2, initial=0)\n    return"},
+    hint="A part never takes anything away: is 0 the first value of your maximum? A part that has to move far lowers the score.",
+)
+edit(
+    "deformable_score",
+    "large_number_for_infinity",
+    {"max(axis=2, initial=-np.inf)\n    return": "max(axis=2, initial=-1e9)\n    return"},
+    hint="An empty response gives a large negative number. Expected is minus infinity.",
+)
