@@ -30,8 +30,11 @@ def test_a_file_full_of_conflict_markers_is_damaged():
 
 
 def test_the_common_ancestor_of_a_conflict_is_left_out():
-    text = b'{"cells": [\n<<<<<<< a\n1\n||||||| b\n2\n=======\n3\n>>>>>>> c\n]}'
-    assert read(text)[1] == ["The file has git's conflict markers; the first version of each conflict was taken."]
+    mine, base, theirs = (f'{{"cell_type": "code", "source": "x = {number}"}}' for number in (1, 2, 3))
+    text = f'{{"cells": [\n<<<<<<< a\n{mine}\n||||||| b\n{base}\n=======\n{theirs}\n>>>>>>> c\n]}}'
+    cells, notes = read(text.encode())
+    assert [cell.source for cell in cells] == ["x = 1"]
+    assert notes == ["The file has git's conflict markers; the first version of each conflict was taken."]
 
 
 def test_a_file_of_countless_small_parts_is_refused():
