@@ -28,3 +28,25 @@ def test_iou_nms_gives_the_official_figures_of_coco():
     text = printed("iou_nms")
     places = [re.search(rf"\b{re.escape(number)}\b", text) for number in official]
     assert all(places), text
+
+
+def value(text: str, name: str) -> float:
+    """The number of a line `name: number`."""
+    found = re.search(rf"^{re.escape(name)}: (-?[0-9.]+)$", text, re.MULTILINE)
+    assert found, f"no line {name!r} in\n{text}"
+    return float(found[1])
+
+
+def test_yolo_v1_finds_the_cells_of_real_blood_smears():
+    text = printed("yolo_v1")
+    assert value(text, "C mAP at 0.5") >= 0.85
+    assert value(text, "real C mAP") >= 0.70
+    assert value(text, "real C AP of WBC") >= 0.90
+    assert value(text, "real C AP of RBC") >= 0.78
+
+
+def test_unet_finds_the_vessels_of_real_eyes():
+    text = printed("unet")
+    assert value(text, "U-Net, Dice on generated test photos") >= 0.82
+    assert value(text, "real photos, second annotator, Dice") == pytest.approx(0.807, abs=5e-4)
+    assert value(text, "real photos, trained on real photos, Dice") >= 0.74
