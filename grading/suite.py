@@ -13,8 +13,8 @@ from _pytest.config import _prepareconfig
 from grading.course import UserError
 from grading.student import Student, StudentError, StudentStopped
 
-SPELLING = {"iou": "IoU", "nms": "NMS", "ap": "AP", "map": "mAP", "coco": "COCO", "numpy": "NumPy", "nan": "NaN"}
-SPELLING |= {"kl": "KL", "pytorch": "PyTorch", "gaussian": "Gaussian", "bernoulli": "Bernoulli"}
+SPELLING = {"iou": "IoU", "nms": "NMS", "ap": "AP", "coco": "COCO", "numpy": "NumPy", "nan": "NaN"}
+SPELLING |= {"kl": "KL", "pytorch": "PyTorch", "gaussian": "Gaussian", "bernoulli": "Bernoulli", "python": "Python"}
 
 
 @dataclass
