@@ -266,7 +266,7 @@ FLAT_PART[2:7, 3:9] = 0.375
 
 
 def faint(spread):
-    """The template with this standard deviation, on and around 0: neither float32 nor a difference of squares cancels."""
+    """The template with this standard deviation, around 0: neither float32 nor a difference of squares cancels."""
     image = np.zeros((6, 9))
     image[2:5, 1:6] = spread * STANDARD
     return image
