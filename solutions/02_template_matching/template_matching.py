@@ -1503,13 +1503,13 @@ plt.show()
 # | training trick | - | hard negatives | hard negatives | pretraining on ImageNet, hard negatives |
 # | tidying up | NMS | NMS | NMS | NMS, and a regression of the box |
 #
-# R-CNN's first author had worked on the deformable parts model before. He and the others kept the pipeline, hard negatives and
-# NMS included, and exchanged the features: mAP on PASCAL VOC 2010 went from 33.4 % (deformable parts) to 53.7 %, says the paper. But a CNN is far
-# too expensive for every window of a pyramid. Our two photos have 12 018 and 14 504 windows (see above); at the
-# paper's 13 s for 2 000 proposals on a GPU that would be a minute and a half a photo. So *proposals* came in: a cheap method
-# names some 2 000 places that might hold anything at all. Notebook 04 starts there, shares the features (Fast R-CNN), learns
-# the proposals (Faster R-CNN), and finds that the sliding window never left: a region proposal network slides one over the
-# feature map, and a filter that is slid over a map is a convolution.
+# R-CNN's first author had worked on the deformable parts model before. He and the others kept the pipeline, hard negatives
+# and NMS included, and exchanged the features: mAP on PASCAL VOC 2010 went from 33.4 % (deformable parts) to 53.7 %, says the
+# paper. But a CNN is far too expensive for every window of a pyramid. Our two photos have 12 018 and 14 504 windows (see
+# above); at the paper's 13 s for 2 000 proposals on a GPU that would be a minute and a half a photo. So *proposals* came in:
+# a cheap method names some 2 000 places that might hold anything at all. Notebook 04 starts there, shares the features (Fast
+# R-CNN), learns the proposals (Faster R-CNN), and finds that the sliding window never left: a region proposal network slides
+# one over the feature map, and a filter that is slid over a map is a convolution.
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "question_rcnn", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ### Question: what was exchanged?
