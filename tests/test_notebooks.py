@@ -13,12 +13,13 @@ from grading.kernels import SocketKernelManager
 pytestmark = pytest.mark.skipif(not os.environ.get("LFI_DATA"), reason="LFI_DATA names no folder with the real sets")
 
 
-def printed(name: str, timeout: int = 300) -> str:
+def printed(name: str, timeout: int = 1200) -> str:
     """Everything that a solution prints when the real sets are there."""
     (notebook,) = Course().select([name])
     nb = nbformat.read(notebook.solution, as_version=4)
     folder = {"metadata": {"path": str(notebook.source.parent)}}
-    NotebookClient(nb, timeout=timeout, kernel_manager_class=SocketKernelManager, resources=folder).execute()
+    client = NotebookClient(nb, timeout=timeout, kernel_manager_class=SocketKernelManager, resources=folder)
+    client.execute(env=os.environ | {"OMP_NUM_THREADS": "1"})  # other tests keep the other cores busy
     outputs = [out for cell in nb.cells for out in cell.get("outputs", [])]
     return "".join(out.text for out in outputs if out.output_type == "stream")
 
