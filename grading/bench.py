@@ -210,14 +210,18 @@ class Bench:
 
     # ------------------------------------------------------------ report
 
+    def _command(self) -> str:
+        sizes = ",".join(map(str, self.sizes))
+        settings = f"--students {self.students} --rounds {self.rounds} --growth '{sizes}'"
+        return f"lfi bench {self.notebook.assignment} {settings}{' --otter' if self.otter else ''}"
+
     def _report(self) -> str:
         base = self.found["nbgrader autograde"].each
         lines = [
             "# Benchmarks",
             "",
-            f"Made by `lfi bench {self.notebook.assignment} --students {self.students} --rounds {self.rounds}` on "
-            f"{date.today()}: {machine()}. Everything was measured in this one run, in turn; numbers are medians of "
-            f"{self.rounds} rounds. Compare ratios, not seconds: the machine is shared.",
+            f"Made by `{self._command()}` on {date.today()}: {machine()}. Everything was measured in this one run, in "
+            f"turn; numbers are medians of {self.rounds} rounds. Compare ratios, not seconds: the machine is shared.",
             "",
             f"## The same class of {self.students}",
             "",

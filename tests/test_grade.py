@@ -12,6 +12,7 @@ import pytest
 from grading.course import CHECKOUT, UserError, grade_id
 from grading.grade import Run
 from grading.gradebook import GradingFolder
+from grading.verdict import Verdict, blame
 
 BIN = Path(sys.executable).parent
 
@@ -119,6 +120,14 @@ def test_feedback_shows_the_visible_test_and_what_it_said(graded):
     page = feedback(graded[0], "blames")
     assert "Expected [2, 4], received [3. 6.]" in page
     assert "Your code calls your `double`, which does not pass its own checks: mend that first." in page
+
+
+def test_all_earlier_tasks_at_fault_are_named():
+    verdict, *earlier = (Verdict(name, "failed", 0, 2) for name in ("last", "first", "second", "unused"))
+    blame(verdict, "def last(x):\n    return first(second(x))", earlier)
+    assert verdict.notes == [
+        "Your code calls your `first` and `second`, which do not pass their own checks: mend them first."
+    ]
 
 
 def test_feedback_of_a_broken_file_says_what_to_do(graded):
