@@ -33,7 +33,7 @@
 # | You need | NumPy: slices, broadcasting, `sliding_window_view`; non-maximum suppression (notebook 01) |
 # | Lecture | Segmentation and object recognition: template matching; HOG and linear SVM; deformable parts; the way to R-CNN |
 # | Work | 5 hours |
-# | Run | about 45 seconds and 1.1 GB of memory on two CPU cores |
+# | Run | about 30 seconds and 1.2 GB of memory on two CPU cores |
 #
 # **Reading**
 # - Lewis, [Fast normalized cross-correlation](http://scribblethink.org/Work/nvisionInterface/nip.html), 1995.

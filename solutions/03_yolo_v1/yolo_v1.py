@@ -32,7 +32,7 @@
 # | You need | PyTorch: tensors, `nn.Module`, autograd; notebook 01 (IoU, NMS, mAP) |
 # | Lecture | Object detection: two-stage and one-stage detectors; YOLO, its successors, SSD and RetinaNet |
 # | Work | 5 hours; the bonus half an hour more |
-# | Run | about three minutes of processor time and 2 GB of memory on two CPU cores |
+# | Run | about 95 seconds and 2.4 GB of memory on two CPU cores |
 #
 # **Reading**
 # - Redmon et al., [You only look once](https://arxiv.org/abs/1506.02640), CVPR 2016: sections 2.1 to 2.4 are this

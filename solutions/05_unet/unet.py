@@ -32,7 +32,7 @@
 # | You need | PyTorch: tensors, `nn.Module`, autograd. Notebook 01 for IoU |
 # | Lecture | Segmentation and object recognition: semantic segmentation, fully convolutional networks, U-Net, applications in medicine |
 # | Work | 5 hours; the bonus half an hour more |
-# | Run | about 145 seconds of CPU time, shared by two cores, and 1.5 GB of memory; less with a GPU |
+# | Run | about 80 seconds and 1.5 GB of memory on two CPU cores; less with a GPU |
 #
 # **Reading**
 # - Ronneberger, Fischer, Brox, [U-Net: convolutional networks for biomedical image

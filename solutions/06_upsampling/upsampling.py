@@ -32,7 +32,7 @@
 # | You need | Python and NumPy: index arrays, broadcasting; convolution |
 # | Lecture | Segmentation: bilinear interpolation of textures (T00 ... T11, s', t'); transposed convolution; unpooling; U-Net |
 # | Work | 4 hours; the bonus half an hour more |
-# | Run | about 45 seconds and 1.4 GB of memory on two CPU cores |
+# | Run | about 30 seconds and 1.4 GB of memory on two CPU cores |
 #
 # **Reading**
 # - Dumoulin and Visin, [A guide to convolution arithmetic for deep learning](https://arxiv.org/abs/1603.07285), 2016,
