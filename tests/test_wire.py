@@ -502,13 +502,13 @@ class Hostile:
         try:
             return self.student.double(np.zeros(3))
         finally:
-            assert time.monotonic() - start < 3
+            assert time.monotonic() - start < 20
 
 
 def drip(there):
     for byte in stub.SIZES.pack(100, 0) + b" " * 100:
         there.sendall(bytes([byte]))
-        time.sleep(0.05)
+        time.sleep(0.5)
 
 
 def close_after(count):
@@ -563,11 +563,11 @@ def test_nothing_is_believed_after_a_broken_frame():
 
 
 def test_a_notebook_that_does_not_read_costs_no_more_than_the_time_of_a_call():
-    hostile = Hostile(lambda there: time.sleep(3), at_once=True)
+    hostile = Hostile(lambda there: time.sleep(60), at_once=True)
     start = time.monotonic()
     with pytest.raises(StudentTimeout):
         hostile.student.double(np.zeros(10_000_000))
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 30
 
 
 def test_four_megabytes_cross_and_come_back_quickly():

@@ -48,7 +48,7 @@ def test_an_endless_function_costs_its_task(grade, name):
     graded = grade(double=function(ENDLESS[name]), quadruple="def quadruple(x):\n    return 4 * x")
     assert graded.scores == (0.0, 2.0, 3.0)
     assert "took longer than" in graded.notes["double"]
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize("name", [*DEADLY, "sleep", "swallows interrupts", "holds the interpreter in C"])
@@ -133,7 +133,7 @@ def test_a_flood_of_output_is_cut(grade, name):
     graded = grade(last=FLOODS[name])
     assert graded.scores == RIGHT
     assert len(graded.everything) < 20_000_000
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 60
 
 
 STRANGE = {
@@ -200,7 +200,7 @@ BREAKS_ITSELF = {
 def test_a_strange_cell_harms_nobody_else(grade, name):
     start = time.monotonic()
     graded = grade(last=STRANGE[name])
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 120
     if name in BREAKS_ITSELF:
         assert set(graded.verdicts) == {"double", "quadruple", "halve"}
     else:
@@ -218,7 +218,7 @@ def test_restarts_are_counted(grade):
 def test_a_submission_has_so_much_time_and_no_more(grade):
     start = time.monotonic()
     graded = grade(first="import time; time.sleep(60)", last="time.sleep(60)", settings={"submission_seconds": 3.0})
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 40
     assert graded.scores[2] == 0.0
     assert "used up its 3 seconds" in graded.notes["halve"]
 
