@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbformat import NotebookNode
+from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from grading.course import grade_id, incident, is_answer, is_solution
@@ -25,8 +25,11 @@ MAX_EXTRA = 400
 MAX_EXTRA_TEXT = 1 << 20
 MAX_CELLS = 10_000
 MAX_SOURCES = 20 << 20  # characters of all cells together
+MAX_PICTURES = 6 << 20  # characters of all pasted pictures together
 MAX_PARTS = 10_000_000  # of the JSON tree: each takes up to a hundred bytes of memory
 EXTRA = "extra-"
+PICTURES = ("image/png", "image/jpeg", "image/gif")
+BASE64 = re.compile(r"[A-Za-z0-9+/]*=*")
 
 
 class Unreadable(Exception):
@@ -42,6 +45,7 @@ class Submitted:
     id: str | None
     grade_id: str | None
     defines: frozenset[str]
+    pictures: dict[str, dict[str, str]]  # pasted into text: MIME type and base64 by name, as nbformat's attachments
 
 
 # ---------------------------------------------------------------- reading
@@ -124,10 +128,16 @@ def _cells(tree, notes: list[str]) -> list[Submitted]:
             raise Unreadable("The file is JSON, but no Jupyter notebook: it has no cells.")
         cells = [c for s in sheets if isinstance(s, dict) and isinstance(s.get("cells"), list) for c in s["cells"]]
     found, left = [], MAX_SOURCES
+    room = MAX_PICTURES
     for cell in [_cell(cell) for cell in cells[:MAX_CELLS] if isinstance(cell, dict)]:
+        room -= sum(len(data) for picture in cell.pictures.values() for data in picture.values())
+        if room < 0:
+            cell.pictures.clear()
         left -= len(cell.source)
         if left >= 0:
             found.append(cell)
+    if room < 0:
+        notes.append(f"The pasted pictures have more than {MAX_PICTURES >> 20} MB: the last ones were left out.")
     if left < 0 or len(cells) > MAX_CELLS:
         notes.append("The file has far too many cells or characters: the rest was left out.")
     if not found:
@@ -148,7 +158,19 @@ def _cell(cell: dict) -> Submitted:
     kind = kind if kind in ("code", "markdown", "raw") else "markdown"
     own = cell.get("id")
     own, name = (text if isinstance(text, str) else None for text in (own, name))
-    return Submitted(kind, source, own, name, defined_names(source))
+    return Submitted(kind, source, own, name, defined_names(source), _pictures(cell.get("attachments")))
+
+
+def _pictures(attachments) -> dict[str, dict[str, str]]:
+    found = {}
+    for name, kinds in attachments.items() if isinstance(attachments, dict) else ():
+        for kind in PICTURES:
+            data = kinds.get(kind) if isinstance(kinds, dict) else None
+            data = "".join(part for part in data if isinstance(part, str)) if isinstance(data, list) else data
+            data = "".join(data.split()) if isinstance(data, str) else ""
+            if data and BASE64.fullmatch(data):
+                found[name] = {kind: data}
+    return found
 
 
 def defined_names(source: str) -> frozenset[str]:
@@ -208,6 +230,7 @@ def canonical(release: NotebookNode, cells: list[Submitted]) -> tuple[NotebookNo
             if chosen is not None:
                 taken[chosen] = index
                 cell.source = cells[chosen].source
+                _attach(cell, cells[chosen])
             elif cells:
                 notes.append(f"The cell '{grade_id(cell)}' is missing from the file.")
     extra = _extra_cells(cells, taken, release, notes)
@@ -238,6 +261,11 @@ def _choose(cell: NotebookNode, before: str, cells: list[Submitted], taken: dict
     return (filled or candidates or [None])[-1]
 
 
+def _attach(cell: NotebookNode, submitted: Submitted) -> None:
+    if submitted.pictures and cell.cell_type == "markdown":
+        cell.attachments = from_dict(submitted.pictures)
+
+
 def _extra_cells(
     cells: list[Submitted], taken: dict, release: NotebookNode, notes: list[str]
 ) -> dict[int, list[NotebookNode]]:
@@ -260,6 +288,7 @@ def _extra_cells(
                 break
             make = new_code_cell if cell.kind == "code" else new_markdown_cell
             extra.setdefault(anchor, []).append(make(cell.source, id=f"{EXTRA}{number:03d}"))
+            _attach(extra[anchor][-1], cell)
             number += 1
     return extra
 

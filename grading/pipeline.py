@@ -10,7 +10,9 @@ from __future__ import annotations
 import html
 import os
 import re
+import secrets
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import nbgrader.converters.base
@@ -98,7 +100,7 @@ class MakeInert(NbGraderPreprocessor):
                     self._make_inert(output)
             cell.outputs = self.clean_outputs.sanitize_code_outputs(cell.outputs)
         elif (is_answer(cell) and compute_checksum(cell) != cell.metadata.nbgrader.checksum) or is_extra(cell):
-            cell.source = self._page(cell.source)
+            cell.source = self._page(cell.source, cell.pop("attachments", {}))
         return cell, resources
 
     def _affordable(self, text: str) -> bool:
@@ -108,13 +110,16 @@ class MakeInert(NbGraderPreprocessor):
         self.left -= len(text)
         return True
 
-    def _page(self, source: str) -> str:
+    def _page(self, source: str, attachments: dict) -> str:
         """The text as HTML that is safe to be taken for Markdown once more: one block, which a blank line would end."""
+        renderer = _SetsPicturesAside(escape=True, attachments=attachments)
         if self._affordable(source):
-            page = clean(MarkdownWithMath(renderer=IPythonRenderer(escape=True)).render(source), tags=HARMLESS)
+            page = clean(MarkdownWithMath(renderer=renderer).render(source), tags=HARMLESS)
         else:
             page = f"<pre>{html.escape(source)}</pre>"
         page = BLANK_LINE.sub("&#10;", MATH_LINK.sub(r"\\text", page))
+        for mark, picture in renderer.pictures.items():
+            page = page.replace(mark, picture)
         return f"<div>{page}</div>"
 
     def _make_inert(self, output: NotebookNode) -> None:
@@ -126,6 +131,26 @@ class MakeInert(NbGraderPreprocessor):
             data["text/latex"] = MATH_LINK.sub(r"\\text", data["text/latex"])
         sizes = {kind: _size(output.metadata.get(kind)) for kind in data}
         output.metadata = from_dict({kind: size for kind, size in sizes.items() if size})
+
+
+class _SetsPicturesAside(IPythonRenderer):
+    """Renders a student's text, with a mark in place of each pasted picture, which cleaning would take out."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.pictures: dict[str, str] = {}
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        if not url.startswith("attachment:"):
+            return super().image(text, url, title)
+        text = html.escape(html.unescape(text))
+        picture = self.attachments.get(unquote(url.removeprefix("attachment:")))
+        if not picture:
+            return f"({text or 'a picture'}: not in the file)"
+        ((kind, data),) = picture.items()
+        mark = f"picture-{secrets.token_hex(8)}"
+        self.pictures[mark] = f'<img alt="{text}" src="data:{kind};base64,{data}">'
+        return mark
 
 
 def _size(metadata: object) -> dict:

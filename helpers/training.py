@@ -36,6 +36,7 @@ def minibatches(size: int, *tensors: Tensor, generator: torch.Generator) -> Iter
             yield tuple(tensor[chosen.to(tensor.device)] for tensor in tensors)
 
 
+@torch.enable_grad()
 def train(
     model: nn.Module,
     batches: Iterable[tuple],
@@ -48,7 +49,7 @@ def train(
     name: str = "training",
     live: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Minimise a loss with AdamW and one cycle of the learning rate.
+    """Minimise a loss with AdamW and one cycle of the learning rate, also where the caller has switched gradients off.
 
     Args:
         model: whose parameters are trained, in train mode; it is in eval mode afterwards.

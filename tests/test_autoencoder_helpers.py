@@ -2,12 +2,17 @@
 
 import gzip
 import os
+import re
 import struct
 
+import nbformat
 import numpy as np
 import pytest
 import torch
+from nbclient import NotebookClient
 
+from grading.course import Course
+from grading.kernels import SocketKernelManager
 from helpers import datasets, depth, digits, nets, plotting
 
 
@@ -30,7 +35,9 @@ def write_idx(path, values):
         file.write(head + values.tobytes())
 
 
-def test_mnist_is_read_from_the_folder_that_lfi_data_names(tmp_path, monkeypatch):
+@pytest.fixture
+def tiny_mnist(tmp_path, monkeypatch):
+    """Six and four pictures in the files and folders of MNIST; LFI_DATA names their folder."""
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -38,10 +45,28 @@ def test_mnist_is_read_from_the_folder_that_lfi_data_names(tmp_path, monkeypatch
         write_idx(raw / f"{name}-images-idx3-ubyte", rng.integers(0, 256, (number, 28, 28), dtype=np.uint8))
         write_idx(raw / f"{name}-labels-idx1-ubyte", np.arange(number, dtype=np.uint8))
     monkeypatch.setenv("LFI_DATA", str(tmp_path))
+
+
+def test_mnist_is_read_from_the_folder_that_lfi_data_names(tiny_mnist):
     split = digits.mnist()
     assert (split.train.shape, split.test.shape) == ((6, 784), (4, 784))
     assert split.train.max() <= 1
     assert split.train_labels.tolist() == list(range(6))
+
+
+def test_the_cell_on_mnist_trains_where_mnist_is_there(tiny_mnist):
+    (notebook,) = Course().select(["autoencoders"])
+    nb = nbformat.read(notebook.solution, as_version=4)
+    wanted = re.compile(r"### BEGIN SOLUTION|^from helpers|^def train_vae|^grid = |^try:\n    large = ", re.MULTILINE)
+    cells = [cell for cell in nb.cells if cell.cell_type == "code" and wanted.search(cell.source)]
+    for cell in cells:
+        cell.source = re.sub(r"steps(=|: int = )1[0-9]00", r"steps\g<1>5", cell.source)
+    cells.insert(1, nbformat.v4.new_code_cell("numerals = digits.digits()"))
+    nb.cells = cells
+    NotebookClient(nb, timeout=600, kernel_manager_class=SocketKernelManager).execute()
+    outputs = nb.cells[-1].outputs
+    assert any("MNIST k=2 ELBO: -" in out.get("text", "") for out in outputs)
+    assert any("image/png" in out.get("data", {}) for out in outputs)
 
 
 def test_mnist_says_in_one_sentence_that_it_is_not_there(tmp_path, monkeypatch):

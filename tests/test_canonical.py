@@ -37,6 +37,27 @@ def through(release, nb, tmp_path, edit=lambda text: text.encode()):
     return graded, notes + more
 
 
+def test_pictures_pasted_into_text_are_kept_if_they_are_pictures(release, tmp_path):
+    nb = answered(release)
+    pasted = {"good": {"image/png": "QUJD\n"}, "bad": {"image/png": "<b>"}, "script": {"image/svg+xml": "QUJD"}}
+    cell(nb, "answer_why").attachments = pasted | {"odd": {"image/gif": "QU JD"}}
+    nb.cells.append(new_markdown_cell("![x](attachment:y)", attachments={"y": {"image/jpeg": "QUJD"}}))
+    graded, notes = through(release, nb, tmp_path)
+    assert notes == []
+    assert cell(graded, "answer_why").attachments == {"good": {"image/png": "QUJD"}, "odd": {"image/gif": "QUJD"}}
+    assert graded.cells[-1].attachments == {"y": {"image/jpeg": "QUJD"}}
+
+
+def test_there_is_room_for_so_many_pictures(release, tmp_path, monkeypatch):
+    monkeypatch.setattr("grading.canonical.MAX_PICTURES", 10)
+    nb = answered(release)
+    for name in ("a", "b"):
+        nb.cells.append(new_markdown_cell(name, attachments={name: {"image/png": "QUJDQUJD"}}))
+    graded, notes = through(release, nb, tmp_path)
+    assert ["attachments" in cell for cell in graded.cells[-2:]] == [True, False]
+    assert notes == ["The pasted pictures have more than 0 MB: the last ones were left out."]
+
+
 def test_answers_are_taken_and_nothing_else_changes(release, tmp_path):
     graded, notes = through(release, answered(release), tmp_path)
     assert notes == []

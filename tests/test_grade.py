@@ -1,5 +1,6 @@
 """lfi grade on the small course: scores, feedback, resuming, and the stock nbgrader commands on the result."""
 
+import base64
 import csv
 import io
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from rich.console import Console
 
 from grading.course import CHECKOUT, UserError, grade_id
@@ -21,11 +23,11 @@ BIN = Path(sys.executable).parent
 
 
 def hand_in(notebook, folder, student, **sources):
-    """Write a submission: our solution, with some cells replaced."""
+    """Write a submission: our solution, with the source of some cells, or several parts of a cell, replaced."""
     nb = nbformat.read(notebook.solution, as_version=4)
     for cell in nb.cells:
-        if grade_id(cell) in sources:
-            cell.source = sources[grade_id(cell)]
+        change = sources.get(grade_id(cell), {})
+        cell.update({"source": change} if isinstance(change, str) else change)
     path = folder / student / notebook.assignment / notebook.release.name
     path.parent.mkdir(parents=True)
     nbformat.write(nb, path)
@@ -39,6 +41,11 @@ class Yes:
     def __array__(self, *args, **kwargs): return np.ones(3)
 def double(x): return Yes()
 """
+DOT = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(30)).decode()
+PICTURES = {
+    "source": "It looks so: ![a <dot>](attachment:a%20dot.png) ![lost](attachment:lost.png)",
+    "attachments": {"a dot.png": {"image/png": DOT}},
+}
 CLASS = {
     "right": {},
     "in place": {"double": "def double(x):\n    x *= 2\n    return x"},
@@ -48,6 +55,7 @@ CLASS = {
     "syntax": {"double": "def double(x:\n    return"},
     "absent": {"double": "def duoble(x):\n    return 2 * x"},
     "blames": {"double": "def double(x):\n    return 3 * x"},
+    "pictures": {"answer_why": PICTURES},
     "html": {"answer_why": "It **grows**: $x<y$.\n\n<script>alert(1)</script>\n\n[go](javascript:alert)"},
 }
 
@@ -97,6 +105,8 @@ def feedback(run, student):
         ("untouched", "double", "0", "not started"),
         ("untouched", "answer_why", "0", "not answered"),
         ("broken", "double", "0", "unreadable"),
+        ("pictures", "double", "4", "passed"),
+        ("pictures", "answer_why", "", "needs grading"),
     ],
 )
 def test_scores(graded, student, task, score, status):
@@ -146,6 +156,13 @@ def test_feedback_tells_nothing_that_is_hidden(graded, student):
     assert 'href="javascript:' not in page
 
 
+def test_a_pasted_picture_is_shown_and_a_lost_one_named(graded):
+    page = BeautifulSoup(feedback(graded[0], "pictures"), "html.parser")
+    (picture,) = page.find_all("img", alt="a <dot>")
+    assert picture["src"] == f"data:image/png;base64,{DOT}"
+    assert "(lost: not in the file)" in page.text
+
+
 def test_what_a_student_writes_is_shown_as_it_was_meant(graded):
     page = feedback(graded[0], "html")
     assert "It <strong>grows</strong>: $x&lt;y$." in page
@@ -153,7 +170,6 @@ def test_what_a_student_writes_is_shown_as_it_was_meant(graded):
 
 def test_feedback_is_the_page_that_nbconvert_would_write(graded, tmp_path):
     """Our exporter only saves work: same text, same number of tags, and a text for each picture."""
-    from bs4 import BeautifulSoup
     from nbconvert.exporters import HTMLExporter
     from nbgrader.converters import GenerateFeedback
 

@@ -44,3 +44,10 @@ def test_yolo_v1_finds_the_cells_of_real_blood_smears():
     assert value(text, "real C mAP") >= 0.70
     assert value(text, "real C AP of WBC") >= 0.90
     assert value(text, "real C AP of RBC") >= 0.78
+
+
+def test_unet_finds_the_vessels_of_real_eyes():
+    text = printed("unet")
+    assert value(text, "U-Net, Dice on generated test photos") >= 0.82
+    assert value(text, "real photos, second annotator, Dice") == pytest.approx(0.807, abs=5e-4)
+    assert value(text, "real photos, trained on real photos, Dice") >= 0.74

@@ -70,3 +70,10 @@ def test_results_that_are_not_there_yet():
     assert kept["net"] == 3
     with pytest.raises(NotImplementedError, match="'curve' is not there: run the cell above"):
         kept["curve"]
+
+
+def test_training_works_where_the_caller_has_switched_gradients_off():
+    model = torch.nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        training.train(model, [(torch.ones(2, 1),)] * 200, lambda x: (model(x) - 2).square().mean(), steps=200, lr=0.1)
+    assert torch.allclose(model.weight, torch.tensor([[2.0]]), atol=0.1)

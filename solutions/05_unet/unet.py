@@ -451,6 +451,16 @@ straight = block(a) + block(b) - block(torch.zeros(1, 1, 9, 7))
 assert not torch.allclose(block(a + b), straight, atol=1e-5), (
     "Your block is a linear function: activations are missing."
 )
+low, high = torch.minimum(block(a), block(b)), torch.maximum(block(a), block(b))
+middle = block((a + b) / 2)
+assert ((middle < low - 1e-5) | (middle > high + 1e-5)).any(), (
+    "Halfway between two images the output always lies between their outputs: the activation after the first "
+    "convolution is missing."
+)
+square = DoubleConv(4, 4)
+square(torch.randn(2, 4, 9, 7)).square().sum().backward()
+unused = [name for name, parameter in square.named_parameters() if parameter.grad is None]
+assert not unused, f"DoubleConv(4, 4) makes no use of {unused}: is one convolution called twice?"
 with torch.no_grad():
     for name, parameter in block.named_parameters():
         if name.endswith("bias"):
@@ -557,6 +567,23 @@ net(x)[:, :, 8, 32].sum().backward()
 reach = int((x.grad != 0).any(dim=0)[0].any(dim=0).sum())
 assert reach > 30, (
     f"One output pixel should see more than 30 columns of the input, it sees {reach}: is anything pooled?"
+)
+odd = torch.randn(1, 1, 13, 22, requires_grad=True)
+net(odd)[:, :, 12, 21].sum().backward()
+assert odd.grad[0, 0, 12, 21] != 0, (
+    "13 x 22 pixels: the last output pixel does not depend on the last input pixel. Rows or columns that do not fit are "
+    "lost; pad the image (or the small maps) instead of cutting it."
+)
+with torch.no_grad():
+    for parameter in net.parameters():
+        if parameter.shape[0] >= 16:  # all that the lowest level computes becomes 0
+            parameter.zero_()
+x.grad = None
+net(x)[:, :, 8, 32].sum().backward()
+reach = int((x.grad != 0).any(dim=0)[0].any(dim=0).sum())
+assert reach > 9, (
+    f"With the lowest level set to 0 an output pixel sees {reach} columns of the input, no more than the first level "
+    "alone would show: the skip connection of the second level is missing."
 )
 with torch.no_grad():
     for parameter in net.parameters():
