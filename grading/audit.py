@@ -22,7 +22,9 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from grading import student
 from grading.course import Notebook, Task, UserError, grade_id, has_tag, is_solution, tasks
 from grading.student import local
 from grading.suite import Outcome, Suite, fraction
@@ -179,28 +181,54 @@ def _completeness(known: dict[str, Task], suite: Suite, answers: list[Answer]) -
     return faults
 
 
-def hints(notebook: Notebook) -> dict[str, dict[tuple[str, ...], list[str]]]:
-    """For each task: which checks a mutant fails -> the hints of the mutants that fail exactly these.
+@dataclass(frozen=True)
+class Known:
+    """A mistake that we know: the checks that fail because of it, what its function returned in each, and the hint."""
+
+    failed: dict[str, int]
+    hint: str
+
+
+def explain(known: list[Known], outcomes: list[Outcome]) -> tuple[str, bool]:
+    """The hint of the known mistake that fails the same checks, and whether it returned the same in all of them.
+
+    Of several mistakes that fail the same checks the likest counts. Empty, if there is none or if it is open which.
+    """
+    failed = {outcome.name: outcome.answers for outcome in outcomes if not outcome.passed}
+    alike: dict[str, int] = {}
+    for mistake in known:
+        if failed and mistake.failed.keys() == failed.keys():
+            same = sum(mistake.failed[name] == answers for name, answers in failed.items())
+            alike[mistake.hint] = max(same, alike.get(mistake.hint, 0))
+    most = max(alike.values(), default=0)
+    best = [hint for hint, same in alike.items() if same == most]
+    return (best[0], most == len(failed)) if len(best) == 1 else ("", False)
+
+
+def hints(notebook: Notebook) -> dict[str, list[Known]]:
+    """The known mistakes of each task, from its mutants.
 
     Kept in grading/work under a hash of source, checks and mutants, because it runs them all.
     """
     digest = hashlib.sha256()
-    for path in (notebook.source, notebook.checks, notebook.mutants):
+    for path in (notebook.source, notebook.checks, notebook.mutants, Path(student.__file__), Path(__file__)):
         digest.update(path.read_bytes())
     kept = notebook.course.work / "hints" / f"{notebook.name}-{digest.hexdigest()[:16]}.json"
     if kept.exists():
         table = json.loads(kept.read_text())
     else:
         rows, _ = audit(notebook)
-        table = [[r.answer.task, list(r.failed), r.answer.hint] for r in rows if r.answer.is_mutant and r.failed]
+        table = [[row.answer.task, _answers(row), row.answer.hint] for row in rows if row.answer.is_mutant]
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(table))
-    found: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    found: dict[str, list[Known]] = {}
     for task, failed, hint in table:
-        same = found.setdefault(task, {}).setdefault(tuple(failed), [])
-        if hint not in same:
-            same.append(hint)
+        found.setdefault(task, []).append(Known(failed, hint))
     return found
+
+
+def _answers(row: Row) -> dict[str, int]:
+    return {outcome.name: outcome.answers for outcome in row.outcomes if not outcome.passed}
 
 
 def summary(rows: list[Row]) -> str:

@@ -17,7 +17,8 @@ from nbformat import NotebookNode
 from grading.course import ANSI, HIDDEN, UserError, grade_id, has_tag, is_solution, is_test
 from grading.kernels import SocketKernelManager
 
-CELL_SECONDS = 10
+CELL_SECONDS = 20  # for what a student wrote
+OTHER_SECONDS = 300  # above all for imports, which take long on a cold or busy machine
 OURS = re.compile(r"cell-\d+")
 
 
@@ -35,10 +36,10 @@ def check_notebook(path: Path) -> list[Line]:
     """Run a notebook's tasks and visible tests and tell how each went.
 
     The course's own pictures are left out, which makes it quick; if a name is missing then, everything is run except
-    cells tagged `long`. Raises UserError for a file that is no notebook of this course.
+    cells tagged `long`. Raises UserError for a file that is no notebook of this course, and if its imports fail.
     """
     nb = _read(path)
-    run = _run(nb, path, lambda cell: bool(OURS.fullmatch(cell.get("id", ""))) and not has_tag(cell, "setup"))
+    run = _run(nb, path, lambda cell: _is_ours(cell) and not has_tag(cell, "setup"))
     if any(error.ename == "NameError" for cell in run.cells if (error := _error(cell))):
         run = _run(nb, path, lambda cell: False)
     names = [grade_id(cell) for cell in run.cells if is_solution(cell)]
@@ -70,7 +71,7 @@ def _run(nb: NotebookNode, path: Path, skip: Callable[[NotebookNode], bool]) -> 
             cell.outputs = []
     client = NotebookClient(
         run,
-        timeout=CELL_SECONDS,
+        timeout_func=lambda cell: OTHER_SECONDS if has_tag(cell, "setup") or _is_ours(cell) else CELL_SECONDS,
         interrupt_on_timeout=True,
         allow_errors=True,
         kernel_name="python3",
@@ -83,7 +84,18 @@ def _run(nb: NotebookNode, path: Path, skip: Callable[[NotebookNode], bool]) -> 
         client.execute(env=os.environ | {"MPLBACKEND": "agg", "PYDEVD_DISABLE_FILE_VALIDATION": "1"})
     except DeadKernelError:
         raise UserError(f"{path.name} ends its own kernel while it runs: look for a crash or an exit.") from None
+    broken = next((error for cell in run.cells if has_tag(cell, "setup") and (error := _error(cell))), None)
+    if broken is not None:
+        raise UserError(
+            f"The first cells of {path.name}, which import what it needs, fail ({_words(broken)}). "
+            "Nothing can be checked before they run: restore them from a fresh copy, or set up the course anew."
+        )
     return run
+
+
+def _is_ours(cell: NotebookNode) -> bool:
+    """A cell of the course that holds neither an answer nor a test."""
+    return bool(OURS.fullmatch(cell.get("id", "")))
 
 
 def _task(test: NotebookNode) -> str:

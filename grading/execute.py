@@ -337,7 +337,7 @@ class ExecuteAndJudge(Execute):
         try:
             with connected(self.session, self.call_seconds, self.until) as student:
                 self._forbid(task, student)
-                return judge(task, self.suite, student, self.hints.get(task.name, {}), untouched)
+                return judge(task, self.suite, student, self.hints.get(task.name, []), untouched)
         except StudentStopped as stopped:
             return lost(task, f"Before your function could be checked, {stopped.sentence}.")
         finally:

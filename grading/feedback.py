@@ -2,14 +2,17 @@
 
 Most cells of a class's notebooks are the same, so rendered code and text are kept; the template is compiled once a
 process; and pictures get their alternative text before the page is written, not by parsing it again as nbconvert does.
+The page needs no network: formulas become MathML. Its table of contents names the tasks, and what is not graded yet.
 """
 
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from latex2mathml.converter import convert
 from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbconvert.filters import Highlight2HTML
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -17,6 +20,20 @@ from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbformat import NotebookNode
 
 ALT = "Figure made by the cell above"
+NOT_MATHML = re.compile(r"<(?!/?m)|href|javascript", re.IGNORECASE)
+MATHJAX = re.compile(r"<!-- Load(?:ing)? mathjax.*?<!-- End of mathjax configuration -->", re.DOTALL)
+STYLE = """<style>
+.rendered_html th, .rendered_html td { padding: 0.2em 0.7em; text-align: left; }
+.highlight pre { white-space: pre-wrap; }
+.rendered_html math[display="block"] { margin: 0.7em 0; font-size: 115%; }
+summary { display: list-item; cursor: pointer; }
+</style>
+"""
+WORDING = {  # of nbgrader's template
+    re.compile(r'(<a href="#test_(\w+)">)Test cell</a>'): r"\1<code>\2</code></a>",
+    re.compile(r"Score: nan / ([0-9.]+)"): r"not graded yet, of \1",
+    re.compile(r"Score: ([0-9.]+) / 0\.0(?![0-9])"): r"Bonus: \1",
+}
 LONGEST_KEPT = 10_000  # characters of a cell
 LONGEST_COLOURED = 50_000
 _highlight = Highlight2HTML(pygments_lexer="ipython3")
@@ -35,9 +52,28 @@ def _code(source: str) -> str:
     return _highlight(source)
 
 
+class _Formulas(IPythonRenderer):
+    """Writes formulas as MathML."""
+
+    def block_math(self, body: str) -> str:
+        return _mathml(body, "block") or super().block_math(body)
+
+    def inline_math(self, body: str) -> str:
+        return _mathml(body, "inline") or super().inline_math(body)
+
+
+def _mathml(formula: str, display: str) -> str:
+    """Empty if the formula cannot be written so, or would come out as more than MathML."""
+    try:
+        found = convert(formula, display=display)
+    except Exception:
+        return ""
+    return "" if NOT_MATHML.search(found) else found
+
+
 @_kept
 def _text(source: str) -> str:
-    return MarkdownWithMath(renderer=IPythonRenderer(escape=False)).render(source)
+    return MarkdownWithMath(renderer=_Formulas(escape=False)).render(source)
 
 
 class FeedbackExporter(HTMLExporter):
@@ -62,4 +98,20 @@ class FeedbackExporter(HTMLExporter):
                 for kind in output.get("data", {}):
                     if kind.startswith("image/"):
                         output.metadata.setdefault(kind, {}).setdefault("alt", ALT)
-        return TemplateExporter.from_notebook_node(self, nb, resources, **kw)
+        page, resources = TemplateExporter.from_notebook_node(self, nb, resources, **kw)
+        return _readable(page, _waiting(nb)), resources
+
+
+def _waiting(nb: NotebookNode) -> float:
+    """The points that a person has still to give."""
+    marks = [cell.metadata.get("nbgrader", {}) for cell in nb.cells]
+    return sum(mark["points"] for mark in marks if mark.get("grade") and mark.get("score") != mark.get("score"))
+
+
+def _readable(page: str, waiting: float) -> str:
+    page = MATHJAX.sub("", page, count=1).replace("</head>", STYLE + "</head>", 1)
+    for pattern, words in WORDING.items():
+        page = pattern.sub(words, page)
+    if waiting:
+        page = page.replace(")</h4>", f"; {waiting:g} more wait to be graded)</h4>", 1)
+    return page

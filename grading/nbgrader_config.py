@@ -41,7 +41,7 @@ c.Autograde.autograde_preprocessors = [
 ]
 c.GenerateFeedback.exporter_class = "grading.feedback.FeedbackExporter"
 c.GenerateFeedback.preprocessors = [
-    "nbgrader.preprocessors.GetGrades",
+    "grading.pipeline.GetGrades",
     "grading.pipeline.HideHidden",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]

@@ -8,6 +8,7 @@ students out of the feedback.
 from __future__ import annotations
 
 import html
+import math
 import os
 import re
 import secrets
@@ -16,6 +17,7 @@ from urllib.parse import unquote
 
 import nbformat
 import nbgrader.converters.base
+import nbgrader.preprocessors
 from bleach import ALLOWED_TAGS, clean
 from nbconvert.exporters import NotebookExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -157,6 +159,17 @@ def _size(metadata: object) -> dict:
     """The width and height of a picture, the only things in an output's metadata that a page needs."""
     known = metadata.items() if isinstance(metadata, dict) else ()
     return {name: value for name, value in known if name in ("width", "height") and type(value) is int}
+
+
+class GetGrades(nbgrader.preprocessors.GetGrades):
+    """Tells scores to the feedback; what waits for a person has the score nan."""
+
+    def _get_score(self, cell: NotebookNode, resources: dict) -> None:
+        super()._get_score(cell, resources)
+        place = (self.notebook_id, self.assignment_id, self.student_id)
+        grade = self.gradebook.find_grade(cell.metadata.nbgrader.grade_id, *place)
+        if grade.needs_manual_grade and grade.manual_score is None:
+            cell.metadata.nbgrader["score"] = math.nan
 
 
 class HideHidden(NbGraderPreprocessor):

@@ -14,15 +14,19 @@ The same interface stands for the solution or a mutant in this process (`local`)
 from __future__ import annotations
 
 import builtins
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from grading import shortcuts, stub
 
 NOT_IMPLEMENTED = "it is not implemented yet"
 MALFORMED = "the reply is malformed"
 MAX_NAMES = 100
+MOST_COMPARED = 100_000  # elements of one array
 EXCEPTIONS = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and name.endswith("Error")}
 EXCEPTIONS |= {"Exception", "StopIteration", "KeyboardInterrupt", "SystemExit", "LinAlgError", "AxisError", "error"}
 
@@ -93,6 +97,7 @@ class Student:
     def __init__(self, channel):
         self._channel = channel
         self._forbidden: tuple[str, ...] = ()
+        self._answers = 0  # what was returned so far, in one number: see `likeness`
 
     def __getattr__(self, name: str):
         if name.startswith("_"):
@@ -159,7 +164,13 @@ class Student:
             reply = stub.unpack(*reply, handle=lambda number, kind: Handle(self, number, kind))
         except stub.WireError as error:
             raise StudentProtocolError(str(error)) from None
-        return _opened(reply, self._forbidden)
+        try:
+            answer = _opened(reply, self._forbidden)
+        except StudentError as error:
+            self._answers = zlib.crc32(repr(error.exceptions).encode(), self._answers)
+            raise
+        self._answers = zlib.crc32(likeness(answer).encode(), self._answers)
+        return answer
 
 
 def _opened(reply, forbidden: Sequence[str]):
@@ -201,6 +212,32 @@ def _find_refused(value):
         return value
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
     return next((found for part in parts if (found := _find_refused(part))), None)
+
+
+def likeness(value) -> str:
+    """A short text that is the same for results that agree to about three digits, whatever their dtype.
+
+    Two fixed sums with uneven weights stand for the elements, so rounding of single elements changes nothing.
+    """
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{likeness(value[key])}" for key in sorted(value, key=str)) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(likeness, value)) + "]"
+    if hasattr(value, "detach"):  # a tensor
+        value = value.detach().cpu().resolve_conj().resolve_neg()
+        value = value.double().numpy() if not value.is_complex() else value.numpy()
+    if not isinstance(value, (bool, int, float, complex, np.ndarray, np.generic)):
+        return repr(value)
+    array = np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        return f"{array.shape}{array.dtype}"
+    numbers = np.nan_to_num(array.ravel()[:MOST_COMPARED].astype(complex), nan=12.34, posinf=1e30, neginf=-1e30)
+    largest = float(np.abs(numbers).max(initial=0.0))
+    if largest < 1e-12:
+        return f"{array.shape}0"
+    places = np.arange(1, len(numbers) + 1)
+    sums = [(numbers / largest * weights).sum() for weights in (np.cos(places), np.sin(1.7 * places))]
+    return f"{array.shape}{largest:.3g}" + "".join(f" {part + 0:.3f}" for s in sums for part in (s.real, s.imag))
 
 
 def local(names: dict) -> Student:

@@ -35,13 +35,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one check; `why` says it in words that carry nothing hidden."""
+    """What came of one check; `why` says it in words that carry nothing hidden.
+
+    `answers` stands for all that the student's functions returned: equal answers have the same.
+    """
 
     name: str
     sentence: str
     weight: float
     passed: bool
     why: str = ""
+    answers: int = 0
 
 
 class _Plugin:
@@ -121,10 +125,14 @@ class Suite:
         self._plugin.student = student
         try:
             with warnings.catch_warnings(action="ignore"):  # of what a student returned, for nobody to read
-                whys = [(check, self._run(check)) for check in self.tasks[task]]
+                return [self._outcome(check, student) for check in self.tasks[task]]
         finally:
             self._plugin.student = None
-        return [Outcome(check.name, check.sentence, check.weight, not why, why) for check, why in whys]
+
+    def _outcome(self, check: Check, student: Student) -> Outcome:
+        student._answers = 0
+        why = self._run(check)
+        return Outcome(check.name, check.sentence, check.weight, not why, why, student._answers)
 
     def _run(self, check: Check) -> str:
         """Empty if all is well, else why the check failed."""

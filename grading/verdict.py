@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
+from grading.audit import Known, explain
 from grading.course import Task
 from grading.student import NOT_IMPLEMENTED, Student, StudentStopped
 from grading.suite import Outcome, Suite, fraction
@@ -24,7 +25,8 @@ class Verdict:
     Attributes:
         status: `passed`, `partial`, `failed`, `not started`, `stopped` (the kernel ended) or `unreadable` (the file).
         score: Points, between 0 and the task's worth.
-        hints: What the failed checks together look like, from the mutants that fail exactly these.
+        hints: What it looks like, from the mutant that fails the same checks; at most one.
+        sure: Whether the functions also returned what that mutant returns.
         notes: Further sentences for the student.
     """
 
@@ -34,6 +36,7 @@ class Verdict:
     worth: float
     outcomes: list[Outcome] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
+    sure: bool = True
     notes: list[str] = field(default_factory=list)
 
     def text(self) -> str:
@@ -43,16 +46,17 @@ class Verdict:
         for outcome in self.outcomes:
             why = f" ({outcome.why})" if outcome.why not in ("", "not so") else ""
             lines.append(wrap(f"{'✓ ' if outcome.passed else '✗ not so: '}{outcome.sentence}{why}"))
-        lines += [wrap(f"Hint: {hint}") for hint in self.hints]
+        lines += [wrap(f"{'Hint' if self.sure else 'Perhaps'}: {hint}") for hint in self.hints]
         return "\n".join(lines) + "\n"
 
     def as_dict(self) -> dict:
-        return asdict(self)
+        found = asdict(self)
+        for outcome in found["outcomes"]:
+            del outcome["answers"]
+        return found
 
 
-def judge(
-    task: Task, suite: Suite, student: Student, hints: dict[tuple[str, ...], list[str]], untouched: bool
-) -> Verdict:
+def judge(task: Task, suite: Suite, student: Student, known: list[Known], untouched: bool) -> Verdict:
     """Run a task's checks against a student's notebook; `untouched`: its cell is as it was released."""
     try:
         outcomes = suite.run(task.name, student)
@@ -61,10 +65,10 @@ def judge(
     if untouched and all(outcome.why == NOT_IMPLEMENTED for outcome in outcomes):
         return Verdict(task.name, "not started", 0.0, task.worth, notes=["Not started yet."])
     share = fraction(outcomes)
-    failed = tuple(outcome.name for outcome in outcomes if not outcome.passed)
-    status = "passed" if not failed else "partial" if share > 0 else "failed"
+    status = "passed" if all(outcome.passed for outcome in outcomes) else "partial" if share > 0 else "failed"
     score = min(task.worth, max(0.0, round(share * task.worth, 2)))
-    return Verdict(task.name, status, score, task.worth, outcomes, hints.get(failed, []) if failed else [])
+    hint, sure = explain(known, outcomes)
+    return Verdict(task.name, status, score, task.worth, outcomes, [hint] if hint else [], sure)
 
 
 def lost(task: Task, note: str, status: str = "stopped") -> Verdict:

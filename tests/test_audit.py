@@ -8,8 +8,8 @@ import torch
 
 from grading import audit
 from grading.course import Course, UserError, tasks
-from grading.student import local
-from grading.suite import Suite, fraction
+from grading.student import likeness, local
+from grading.suite import Outcome, Suite, fraction
 
 
 def by_name(rows):
@@ -83,15 +83,48 @@ def test_a_failing_solution_is_a_fault(mini):
 
 def test_hints_belong_to_the_checks_that_fail(mini):
     hints = audit.hints(mini)
-    assert hints["double"][("test_the_argument_is_left_alone",)] == ["The array that was passed in has changed."]
+    (in_place,) = (known for known in hints["double"] if set(known.failed) == {"test_the_argument_is_left_alone"})
+    assert in_place.hint == "The array that was passed in has changed."
     kept = list((mini.course.work / "hints").iterdir())
     assert len(kept) == 1
     assert audit.hints(mini) == hints
     mini.mutants.write_text(mini.mutants.read_text().replace("has changed", "is not as before"))
-    assert (
-        audit.hints(mini)["double"][("test_the_argument_is_left_alone",)]
-        != hints["double"][("test_the_argument_is_left_alone",)]
-    )
+    assert audit.hints(mini)["double"] != hints["double"]
+
+
+def outcomes(**answers):
+    return [Outcome(name, name, 1.0, answer is None, "", answer or 0) for name, answer in answers.items()]
+
+
+@pytest.mark.parametrize(
+    ("found", "hint"),
+    [
+        (outcomes(a=1, b=2, c=None), ("doubles", True)),
+        (outcomes(a=1, b=7, c=None), ("doubles", False)),
+        (outcomes(a=3, b=4, c=None), ("squares", True)),
+        (outcomes(a=8, b=9, c=None), ("", False)),
+        (outcomes(a=8, b=None, c=None), ("alone", False)),
+        (outcomes(a=1, b=2, c=3), ("", False)),
+        (outcomes(a=None, b=None, c=None), ("", False)),
+    ],
+)
+def test_the_hint_is_that_of_the_likest_mistake(found, hint):
+    known = [
+        audit.Known({"a": 1, "b": 2}, "doubles"),
+        audit.Known({"a": 3, "b": 4}, "squares"),
+        audit.Known({"a": 5}, "alone"),
+    ]
+    assert audit.explain(known, found) == hint
+
+
+def test_results_are_alike_to_three_digits_whatever_their_type():
+    values = np.random.default_rng(0).normal(size=(4, 3))
+    same = [values, values.astype(np.float32), torch.tensor(values), values * (1 + 1e-9)]
+    assert len({likeness({"x": value, "y": (1, None)}) for value in same}) == 1
+    different = [values, values.T, -values, values * 1.1, values[::-1], np.where(values > 1, np.nan, values)]
+    different += [values.astype(complex) * 1j, 0 * values, values[:0], "text", None, [values, 1], True]
+    assert len({likeness(value) for value in different}) == len(different)
+    assert likeness(np.array(10**400)) == likeness(np.array(10**401))  # no number of NumPy's: only the kind counts
 
 
 @pytest.mark.parametrize("notebook", Course().all(), ids=lambda notebook: notebook.name)

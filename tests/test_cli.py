@@ -11,7 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from grading.course import CHECKOUT, grade_id
+from grading import check
+from grading.course import CHECKOUT, grade_id, has_tag
 
 LFI = Path(sys.executable).parent / "lfi"
 
@@ -125,9 +126,30 @@ def test_check_stops_an_endless_loop_and_misses_a_deleted_test(built, tmp_path):
     nbformat.write(nb, path)
     code, text = lfi("check", path)
     assert code == 1
-    assert "it ran longer than 10 seconds and was stopped: an endless loop?" in text
+    assert "it ran longer than 20 seconds and was stopped: an endless loop?" in text
     assert "its test cell was deleted" in text
     assert "1 of 3 tasks pass" in text
+
+
+def with_setup(built, tmp_path, source):
+    nb = nbformat.read(built.solution, as_version=4)
+    (setup,) = (cell for cell in nb.cells if has_tag(cell, "setup"))
+    setup.source = f"{source}\n{setup.source}"
+    nbformat.write(nb, tmp_path / "mine.ipynb")
+    return tmp_path / "mine.ipynb"
+
+
+def test_check_gives_imports_time(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "CELL_SECONDS", 5)
+    lines = check.check_notebook(with_setup(built, tmp_path, "import time\n\ntime.sleep(6)"))
+    assert {line.state for line in lines} == {"done"}
+
+
+def test_check_says_only_that_imports_fail_if_they_do(built, tmp_path):
+    code, text = lfi("check", with_setup(built, tmp_path, "import a_package_that_is_not_there"))
+    assert code == 2
+    assert "No module named 'a_package_that_is_not_there'" in text
+    assert "double" not in text
 
 
 def test_check_runs_our_pictures_only_if_a_name_is_missing(built, tmp_path):
