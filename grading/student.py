@@ -223,6 +223,8 @@ def likeness(value) -> str:
         return "{" + ",".join(f"{key}:{likeness(value[key])}" for key in sorted(value, key=str)) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(likeness, value)) + "]"
+    if isinstance(value, Handle):  # asking it anything would run the student's code
+        return repr(value)
     if hasattr(value, "detach"):  # a tensor
         value = value.detach().cpu().resolve_conj().resolve_neg()
         value = value.double().numpy() if not value.is_complex() else value.numpy()
