@@ -23,6 +23,7 @@ from grading.course import Notebook, UserError, grade_id, incident, nbgrader_met
 from grading.execute import is_unsafe
 from grading.gradebook import GradingFolder, NbGraderException
 from grading.handed_in import HandedIn, collect, printable
+from grading.lms.late import renew
 from grading.pipeline import read_graded
 from grading.pool import local_pool, run_submission, start_fork_server, write_feedback
 from grading.results import KEY_LENGTH, Kept, dependencies
@@ -198,14 +199,28 @@ class Run:
         self._record(submission).write_text(json.dumps(record))
         self._note_incidents(submission)
 
-    def write_feedback(self, done: Callable[[Submission], None], workers: int | None = None) -> None:
-        """Write all feedback pages anew; `done` is called after each."""
+    def apply_lateness(self) -> list[Submission]:
+        """Compute late penalties anew; returns the submissions where they have changed."""
+        changed: set[tuple[str, str]] = set()
+        with self.folder.gradebook() as gradebook:
+            for notebook in self.notebooks:
+                changed |= set(renew(gradebook, notebook.assignment, self.folder.config(notebook)))
+        return [s for s in self.submissions if (s.student, s.notebook.assignment) in changed]
+
+    def write_feedback(
+        self,
+        done: Callable[[Submission], None],
+        workers: int | None = None,
+        submissions: list[Submission] | None = None,
+    ) -> None:
+        """Write feedback pages anew, all unless told which; `done` is called after each."""
+        submissions = self.submissions if submissions is None else submissions
         with local_pool(workers or os.cpu_count() or 1) as pool:
             jobs = [
                 pool.submit(write_feedback, self.folder, submission.notebook.assignment, submission.student)
-                for submission in self.submissions
+                for submission in submissions
             ]
-            for submission, job in zip(self.submissions, jobs, strict=True):
+            for submission, job in zip(submissions, jobs, strict=True):
                 job.result()
                 done(submission)
 

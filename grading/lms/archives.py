@@ -70,7 +70,7 @@ class Budget:
 
 @dataclass
 class Unpacking:
-    """Unpacks a file or folder into an empty folder of ours.
+    """Unpacks a file or folder into an empty folder of ours. CSV files beside archives are class lists.
 
     Attributes:
         into: Where the bytes go, as files 1, 2, ...
@@ -95,7 +95,7 @@ class Unpacking:
             parts = tuple(map(_clean, path.relative_to(source).parts))
             if path.is_symlink():
                 self._left_out(parts, "is a link")
-            elif path.is_file() and not _is_junk(parts):
+            elif path.is_file() and not _is_junk(parts) and (len(parts) > 1 or path.suffix != ".csv"):
                 if is_zip(path.name):
                     self._add_archive(path, parts, Budget(*(MAX_ARCHIVE if len(parts) == 1 else MAX_NESTED)))
                 else:

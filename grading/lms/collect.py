@@ -11,9 +11,12 @@ import csv
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from nbgrader.api import Gradebook
 
 from grading import handed_in
 from grading.canonical import Unreadable
@@ -287,6 +290,22 @@ class _Collection:
             os.replace(folder, place)
         elif folder.is_relative_to(self.submitted / record.student):
             shutil.rmtree(folder)
+
+
+def enter_names(gradebook: Gradebook, records: Iterable[Record]) -> None:
+    """Enter names, addresses and Canvas's ids in nbgrader's gradebook, where formgrader shows them."""
+    students = {student.id: student for student in gradebook.students}
+    for record in records:
+        if (student := students.get(record.student)) is None or not record.name:
+            continue
+        last, comma, first = record.name.partition(",")
+        if not comma:
+            first, _, last = record.name.rpartition(" ")
+        student.first_name, student.last_name = first.strip(), last.strip()
+        student.email = record.email or student.email
+        if record.system == "canvas":
+            student.lms_user_id = record.id
+    gradebook.db.commit()
 
 
 def _write_time(folder: Path, record: Record) -> None:

@@ -1,6 +1,6 @@
 """`lfi collect` as plug-ins of `nbgrader zip_collect`; grading/nbgrader_config.py names them.
 
-The archives lie in `grading/work/downloaded/<assignment>/archive/`, with a class list (CSV) beside them if there is one.
+The archives lie in `grading/work/downloaded/<assignment>/archive/`, beside them a class list (CSV) if there is one.
 The extractor does all the work; the collector reads from where it has put the files whose they are.
 """
 
