@@ -54,6 +54,6 @@ c.LatePolicy.per_day = 0.1
 c.LatePolicy.grace_minutes = 0
 
 # `nbgrader zip_collect` unpacks what Moodle and Canvas give as `lfi collect` does.
-c.ZipCollectApp.downloaded_directory = str(_course.work / "downloaded")
+c.ZipCollectApp.downloaded_directory = "grading/work/downloaded"
 c.ZipCollectApp.extractor_plugin = "grading.lms.zipcollect.SafeExtractor"
 c.ZipCollectApp.collector_plugin = "grading.lms.zipcollect.FolderCollector"

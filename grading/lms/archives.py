@@ -133,10 +133,10 @@ class Unpacking:
     ) -> None:
         told = _name(entry)
         parts = place + tuple(part for part in map(_clean, told.replace("\\", "/").split("/")) if part not in ("", "."))
-        if _is_junk(parts):
-            return
         if why := _forbidden(entry, told):
             self._left_out(parts, why)
+            return
+        if _is_junk(parts):
             return
         self.written += 1
         target = self.into / str(self.written)

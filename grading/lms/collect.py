@@ -109,7 +109,7 @@ def collect(source: Path, notebook: Notebook, submitted: Path, roster: Roster | 
     """
     if not source.exists():
         raise UserError(f"There is no file or folder {source}.")
-    if submitted.resolve().is_relative_to(source.resolve()):
+    if source.is_dir() and submitted.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{submitted} lies in {source}: choose an output folder outside of what is collected.")
     scratch = submitted / SCRATCH
     try:
