@@ -189,14 +189,15 @@ def _pack(target: Path, root: Path, files: list[Path]) -> None:
     scratch = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
-            for file in files:
-                archive.write(file, file.relative_to(root))
-        scratch.replace(target)
+        try:
+            with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
+                for file in files:
+                    archive.write(file, file.relative_to(root))
+            scratch.replace(target)
+        finally:
+            scratch.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"Cannot write to {target.parent.resolve()}: {error.strerror}.") from None
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def cells_of(nb: NotebookNode) -> list[str]:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from test_cli import lfi
 
 from grading.course import CHECKOUT, UserError, grade_id
 from grading.lms import archives
@@ -476,10 +475,10 @@ def test_a_list_that_is_none_is_refused(tmp_path, text):
 # ---------------------------------------------------------------- commands
 
 
-def test_the_command(built, tmp_path, worksheet, into):
+def test_the_command(built, tmp_path, worksheet, into, command):
     pack({f"{ADA}/mini.ipynb": answers(built), "Eve_9_assignsubmission_file_/x.ipynb": b"{}"}, tmp_path / "m.zip")
     words = ["collect", tmp_path / "m.zip", "--assignment", "00_mini", "--output", into]
-    code, text = lfi(*words, "--roster", worksheet, "--timezone", "Europe/Berlin")
+    code, text = command(*words, "--roster", worksheet, "--timezone", "Europe/Berlin")
     assert code == 1
     assert "Eve (9) is not in worksheet.csv: 'x.ipynb'; not collected." in text
     assert "1 submissions to 00_mini: 1 new, 0 newer, 0 older, 0 unchanged." in text
@@ -500,9 +499,9 @@ def test_the_command(built, tmp_path, worksheet, into):
         ([".", "--assignment", "00_mini", "--output", "here"], "choose an output folder outside"),
     ],
 )
-def test_bad_words(built, tmp_path, words, sentence):
+def test_bad_words(built, tmp_path, words, sentence, command):
     (tmp_path / "text.zip").write_text("no archive")
-    code, text = lfi("collect", *words, *([] if "--output" in words else ["--output", "out"]), cwd=tmp_path)
+    code, text = command("collect", *words, *([] if "--output" in words else ["--output", "out"]), cwd=tmp_path)
     assert (code, sentence in text) == (2, True), text
 
 
