@@ -109,11 +109,14 @@ def test_a_bonus_above_moodles_maximum_is_capped_because_moodle_would_ignore_it(
 def test_locked_grades_other_maxima_and_an_old_encoding(moodle, export):
     changed = WORKSHEET.replace("8.00", "10,00").replace(",", ";").replace("10;00", "10,00").replace("Yes", "No", 1)
     path = write(moodle / "semicolons.csv", changed, "cp1252")
-    code, text = export(moodle, "--to", "moodle", "--roster", path, "--file", moodle / "back.csv")
+    words = ("--to", "moodle", "--roster", path, "--file", moodle / "back.csv")
+    code, text = export(moodle, *words)
+    assert code == 2
+    assert "Moodle's maximum grade is 10, but the points are of 8: set it to 8 there" in text
+    code, text = export(moodle, *words, "--scale")
     assert code == 1
     assert "Moodle would not change the grade of Ada Lovelace; it was left as it is." in text
-    assert "The points are of 8, but Moodle's maximum grade is 10" in text
-    assert [row[5] for row in rows(moodle / "back.csv", "cp1252", delimiter=";")] == ["Grade", "", "9", ""]
+    assert [row[5] for row in rows(moodle / "back.csv", "cp1252", delimiter=";")] == ["Grade", "", "10", ""]
 
 
 def test_feedback_in_moodles_shape(moodle, command):
@@ -156,7 +159,7 @@ def test_canvas_gradebook_comes_back_with_its_column_filled(moodle, export):
     [
         (("00_mini (4711)", "Week 1 (4711)"), "has no column for 00_mini (assignments there: Week 1 (4711))"),
         (("00_mini (4711)", "00_mini (4711),Mini (4712)"), "has more than one column"),
-        ((",8,", ",30,"), "The points are of 8, but Canvas has 30 for 00_mini (4711)"),
+        ((",8,", ",30,"), "Points Possible of 00_mini (4711) in Canvas is 30, but the points are of 8"),
         (("adal,Lab 1,,", "adal,Lab 1,EX,"), "Lovelace, Ada is excused or not assigned in Canvas"),
     ],
 )

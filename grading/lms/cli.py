@@ -145,6 +145,9 @@ def export(
     roster: RosterFile = None,
     output: Annotated[Path, typer.Option(help="Folder of the grading run, with gradebook.db.")] = Path("grading/work"),
     file: Annotated[Path | None, typer.Option(help="The file to write. Default: in that folder.")] = None,
+    scale: Annotated[
+        bool, typer.Option("--scale", help="Convert points where the platform has another maximum.")
+    ] = False,
 ) -> None:
     """Write grades, less late penalties, as Moodle's worksheet, Canvas's gradebook or a table of all."""
     from grading.cli import _finished
@@ -165,12 +168,12 @@ def export(
         if to == "csv":
             done = exporter.to_csv(gradebook, notebooks, file or output / "grades.csv")
         elif to == "canvas":
-            done = exporter.to_canvas(gradebook, notebooks, people, records, file or output / "canvas.csv")
+            done = exporter.to_canvas(gradebook, notebooks, people, records, file or output / "canvas.csv", scale)
         else:
             if len(notebooks) != 1:
                 raise UserError("A worksheet of Moodle belongs to one assignment: name it.")
             target = file or output / f"moodle-{notebooks[0].assignment}.csv"
-            done = exporter.to_moodle(gradebook, notebooks[0], people, records, target)
+            done = exporter.to_moodle(gradebook, notebooks[0], people, records, target, scale)
     say(done.notes + done.troubles)
     console.print(f"wrote {done.count} grades to {done.path}", markup=False, soft_wrap=True)
     raise typer.Exit(1 if done.troubles else 0)

@@ -114,9 +114,14 @@ def to_csv(gradebook: Gradebook, notebooks: list[Notebook], target: Path) -> Exp
 
 
 def to_moodle(
-    gradebook: Gradebook, notebook: Notebook, roster: Roster, records: Iterable[Record], target: Path
+    gradebook: Gradebook,
+    notebook: Notebook,
+    roster: Roster,
+    records: Iterable[Record],
+    target: Path,
+    scale: bool = False,
 ) -> Export:
-    """The grading worksheet with its column Grade filled in."""
+    """The grading worksheet with its column Grade filled in; with `scale` in units of Moodle's maximum."""
     if roster.system != "moodle" or "grade" not in roster.columns:
         raise UserError(
             f"{roster.path} is no grading worksheet: in Moodle's assignment, enable the feedback type "
@@ -128,43 +133,50 @@ def to_moodle(
     for student, person in people.items():
         if (grade := found.get(student)) is None:
             continue
-        row = roster.rows[person.row]
         if _cell(roster, person, "changeable").lower() in ("no", "nein"):
             troubles.append(f"Moodle would not change the grade of {person.name or student}; it was left as it is.")
             continue
         top = _number(_cell(roster, person, "maximum"))
-        score = grade.score
+        score = _converted(grade, top, scale, "Moodle's maximum grade")
         if top is not None and score > top:
-            score = top
             notes.append(
-                f"{person.name or student} has {number(grade.score)} points, but Moodle ignores a grade above its "
-                f"maximum: {number(top)} is entered."
+                f"{person.name or student} has {number(score)} points, but Moodle ignores a grade above its maximum: "
+                f"{number(top)} is entered."
             )
-        row[roster.columns["grade"]] = number(score)
+            score = top
+        roster.rows[person.row][roster.columns["grade"]] = number(score)
         count += 1
-    notes += _maxima(roster, found)
     roster.write(target)
     return Export(target, count, notes, troubles)
 
 
-def _maxima(roster: Roster, found: dict[str, Grade]) -> list[str]:
-    ours = {grade.maximum for grade in found.values()}
-    theirs = {_number(_cell(roster, person, "maximum")) for person in roster.people} - {None}
-    if not ours or not theirs or theirs <= ours:
-        return []
-    told = ", ".join(number(top) for top in sorted(theirs))
-    return [f"The points are of {number(max(ours))}, but Moodle's maximum grade is {told}: set it in the assignment."]
+def _converted(grade: Grade, top: float | None, scale: bool, what: str) -> float:
+    """A score in the platform's units; raises UserError if those are others than ours and nobody said to convert."""
+    if top is None or top == grade.maximum or not grade.maximum:
+        return grade.score
+    if not scale:
+        raise UserError(
+            f"{what} is {number(top)}, but the points are of {number(grade.maximum)}: set it to "
+            f"{number(grade.maximum)} there and export the class list again, or give --scale to convert."
+        )
+    return round(grade.score * top / grade.maximum, 2)
 
 
 def to_canvas(
-    gradebook: Gradebook, notebooks: list[Notebook], roster: Roster, records: list[Record], target: Path
+    gradebook: Gradebook,
+    notebooks: list[Notebook],
+    roster: Roster,
+    records: list[Record],
+    target: Path,
+    scale: bool = False,
 ) -> Export:
-    """The gradebook's export with the assignments' columns filled in."""
+    """The gradebook's export with the assignments' columns filled in; with `scale` in units of Points Possible."""
     if roster.system != "canvas":
         raise UserError(f"{roster.path} is no gradebook export of Canvas (Grades > Export).")
     notes, troubles, count = [], [], 0
     for notebook in notebooks:
         column = _column(roster, notebook)
+        top = _points_possible(roster, column)
         found = grades(gradebook, notebook.assignment)
         people = students(roster, records, notebook.assignment, found)
         notes += _waiting(found.values())
@@ -176,9 +188,9 @@ def to_canvas(
             if row[column].strip() in ("EX", "N/A"):
                 troubles.append(f"{person.name} is excused or not assigned in Canvas; the cell was left as it is.")
                 continue
-            row[column] = number(found[student].score)
+            what = f"Points Possible of {roster.rows[0][column]} in Canvas"
+            row[column] = number(_converted(found[student], top, scale, what))
             count += 1
-        notes += _points_possible(roster, column, found)
     roster.write(target)
     return Export(target, count, notes, troubles)
 
@@ -198,13 +210,9 @@ def _column(roster: Roster, notebook: Notebook) -> int:
     return found[0]
 
 
-def _points_possible(roster: Roster, column: int, found: dict[str, Grade]) -> list[str]:
+def _points_possible(roster: Roster, column: int) -> float | None:
     row = next((row for row in roster.rows[1:4] if "Points Possible" in row[0]), None)
-    top, ours = _number(row[column]) if row else None, {grade.maximum for grade in found.values()}
-    if top is None or not ours or ours == {top}:
-        return []
-    title = roster.rows[0][column]
-    return [f"The points are of {number(max(ours))}, but Canvas has {number(top)} for {title}: set it there."]
+    return _number(row[column]) if row else None
 
 
 # ---------------------------------------------------------------- feedback

@@ -97,8 +97,8 @@ def keep_settings(output: Path, notebook: Notebook, due: str | None, late: str |
     """Remember in a grading folder what `lfi grade` was told, for this and later commands."""
     settings = read_settings(output)
     if due:
-        due_date(due)
-        settings.setdefault("LatePenalties", {}).setdefault("due", {})[notebook.assignment] = due
+        when = due_date(due).isoformat(timespec="minutes")
+        settings.setdefault("LatePenalties", {}).setdefault("due", {})[notebook.assignment] = when
     if late:
         settings["LatePolicy"] = policy(late)
     output.mkdir(parents=True, exist_ok=True)
