@@ -8,7 +8,7 @@ SUBMITTED ?= $(WORK)/submitted
 OUTPUT ?= $(WORK)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab build test demo check grade report audit bench data bundle lock clean
+.PHONY: help setup lab build test demo check submit doctor grade report audit bench data bundle lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,12 @@ demo: $(READY)  ## grade a simulated class and show the report
 
 check: $(READY)  ## run a notebook's visible tests: make check NOTEBOOK=notebooks/...
 	$(BIN)/lfi check $(NOTEBOOK)
+
+submit: $(READY)  ## pack a notebook for upload: make submit NOTEBOOK=notebooks/...
+	$(BIN)/lfi submit $(NOTEBOOK)
+
+doctor: $(READY)  ## is this machine ready for the notebooks?
+	$(BIN)/lfi doctor
 
 grade: $(READY)  ## grade submissions: make grade SUBMITTED=folder OUTPUT=folder
 	$(BIN)/lfi grade --submitted $(SUBMITTED) --output $(OUTPUT)

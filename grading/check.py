@@ -38,7 +38,7 @@ def check_notebook(path: Path) -> list[Line]:
     The course's own pictures are left out, which makes it quick; if a name is missing then, everything is run except
     cells tagged `long`. Raises UserError for a file that is no notebook of this course, and if its imports fail.
     """
-    nb = _read(path)
+    nb = read_notebook(path)
     run = _run(nb, path, lambda cell: _is_ours(cell) and not has_tag(cell, "setup"))
     if any(error.ename == "NameError" for cell in run.cells if (error := _error(cell))):
         run = _run(nb, path, lambda cell: False)
@@ -47,7 +47,8 @@ def check_notebook(path: Path) -> list[Line]:
     return [_line(run, name) for name in names]
 
 
-def _read(path: Path) -> NotebookNode:
+def read_notebook(path: Path) -> NotebookNode:
+    """A student's notebook; raises UserError for a file that is none of this course."""
     try:
         nb = nbformat.read(path, as_version=4)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The command `lfi`."""
+"""The command `lfi`: what instructors and authors need. Students have the commands of grading/cli_student.py only."""
 
 from __future__ import annotations
 
@@ -8,39 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from grading.cli_student import Interrupted, app, console, errors, main
 from grading.course import Course, Notebook, UserError, tasks
+from grading.lms import cli as platform
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from grading.grade import Submission
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+app.add_typer(platform.app)
 
 Assignments = Annotated[list[str] | None, typer.Argument(metavar="[ASSIGNMENT]...", help="Default: all.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes that run submissions. Default: all cores.")]
 Unsafe = Annotated[bool, typer.Option("--unsafe", help="Run students' code without the sandbox.")]
 Output = Annotated[Path, typer.Option(help="Folder for gradebook.db, autograded/, feedback/ and scores.csv.")]
-
-
-class Interrupted(UserError):
-    """Ctrl-C during a long command."""
-
-
-def main() -> None:
-    """Run the command; a mistake of the user ends in a sentence and exit code 2."""
-    try:
-        app()
-    except UserError as error:
-        errors.print(f"[bold red]lfi:[/] {escape(str(error))}", soft_wrap=True)
-        raise SystemExit(130 if isinstance(error, Interrupted) else 2) from None
 
 
 def progress(unit: str) -> Progress:
@@ -159,6 +144,8 @@ def grade(
     force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
     workers: Workers = None,
     cluster: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run submissions on Dask workers.")] = None,
+    due: Annotated[str | None, typer.Option(help="Due date, such as '2026-11-30 23:59 Europe/Berlin'.")] = None,
+    late: Annotated[str | None, typer.Option(help="What lateness costs: none, zero, 10% (a day), 10%,7.")] = None,
     unsafe: Unsafe = False,
 ) -> None:
     """Grade submissions into an nbgrader gradebook, with feedback and scores.csv."""
@@ -168,8 +155,10 @@ def grade(
 
     folder = GradingFolder(submitted.resolve(), output.resolve())
     run = Run(folder, _with_release(assignments), force, _settings(unsafe))
+    platform.before_grading(run, due, late)
     with dask(cluster) if cluster else nullcontext() as pool:
         sound = _grade(run, workers, pool)
+    platform.after_grading(run, workers)
     console.print(f"gradebook, feedback/ and scores.csv are in {output}", soft_wrap=True)
     raise typer.Exit(0 if sound else 1)
 
@@ -211,24 +200,6 @@ def _grade(run, workers: int | None, pool: Executor | None = None) -> bool:
 
 
 @app.command()
-def check(notebook: Annotated[Path, typer.Argument(help="Your notebook.")]) -> None:
-    """Run the visible tests of your notebook and say which tasks are done."""
-    from grading.check import check_notebook
-
-    with errors.status(f"running {notebook.name}"):
-        lines = check_notebook(notebook)
-    marks = {"done": "[green]✓ done       [/]", "failing": "[red]✗ failing    [/]", "not started": "· not started"}
-    width = max(len(line.task) for line in lines)
-    for line in lines:
-        console.print(f"{marks[line.state]} {line.task:<{width}}  cell {line.cell}")
-        if line.message:
-            console.print(f"    {line.message}", markup=False, soft_wrap=True)
-    done = sum(line.state == "done" for line in lines)
-    console.print(f"{done} of {len(lines)} tasks pass their visible tests.")
-    raise typer.Exit(0 if done == len(lines) else 1)
-
-
-@app.command()
 def demo(
     assignments: Assignments = None,
     students: Annotated[int, typer.Option(help="Size of the simulated class.")] = 24,
@@ -264,13 +235,25 @@ def demo(
 
 
 @app.command()
-def feedback(assignments: Assignments = None, output: Output = Path("grading/work"), workers: Workers = None) -> None:
+def feedback(
+    assignments: Assignments = None,
+    output: Output = Path("grading/work"),
+    workers: Workers = None,
+    pack: Annotated[str | None, typer.Option("--zip", metavar="moodle", help="Pack them for upload, too.")] = None,
+    roster: platform.RosterFile = None,
+) -> None:
     """Write the feedback pages anew, for instance after written answers were graded in formgrader."""
+    if pack not in (None, "moodle"):
+        raise UserError(f"--zip {pack}: only the shape of moodle is known.")
+    people = platform.roster_of(roster)
     run = _finished(assignments, output)
+    run.apply_lateness()
     with progress("pages") as bar:
         job = bar.add_task("feedback", total=len(run.submissions))
         run.write_feedback(lambda submission: bar.update(job, advance=1, description=submission.student), workers)
     console.print(f"feedback: {output / 'feedback'}/<student>/<assignment>/", markup=False, soft_wrap=True)
+    if pack and not platform.pack_feedback(run, people):
+        raise typer.Exit(1)
 
 
 def _finished(assignments: list[str] | None, output: Path):
@@ -293,24 +276,6 @@ def report(assignments: Assignments = None, output: Output = Path("grading/work"
 
     pages = write_report(_finished(assignments, output))
     console.print(f"report:  {pages.page}\npicture: {pages.picture}", soft_wrap=True)
-
-
-@app.command()
-def data(download: Annotated[bool, typer.Option("--download", help="Fetch what is missing.")] = False) -> None:
-    """List the real data sets, where they are and what licence they have."""
-    from helpers import datasets
-
-    table = Table("set", "where", "size", "licence")
-    try:
-        if download:
-            for entry in datasets.available():
-                datasets.fetch(entry.name, download=True)
-        for entry in datasets.available():
-            where = str(entry.where or "not on this machine")
-            table.add_row(entry.name, where, f"{entry.size / 1e6:.1f} MB", entry.licence)
-    except datasets.DataError as error:
-        raise UserError(str(error)) from None
-    console.print(table)
 
 
 @app.command()

@@ -5,13 +5,12 @@ Submissions are run and judged by a pool of workers; the coordinator, this proce
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import astuple, dataclass, fields
 from functools import cache
@@ -24,10 +23,12 @@ from grading.course import Notebook, UserError, grade_id, incident, nbgrader_met
 from grading.execute import is_unsafe
 from grading.gradebook import GradingFolder, NbGraderException
 from grading.handed_in import HandedIn, collect, printable
+from grading.lms.late import renew
 from grading.pipeline import read_graded
 from grading.pool import local_pool, run_submission, start_fork_server, write_feedback
 from grading.results import KEY_LENGTH, Kept, dependencies
 from grading.sandbox.host import ADDRESS, Zygote
+from grading.tables import write_csv
 
 GRADES = (
     select(
@@ -198,14 +199,28 @@ class Run:
         self._record(submission).write_text(json.dumps(record))
         self._note_incidents(submission)
 
-    def write_feedback(self, done: Callable[[Submission], None], workers: int | None = None) -> None:
-        """Write all feedback pages anew; `done` is called after each."""
+    def apply_lateness(self) -> list[Submission]:
+        """Compute late penalties anew; returns the submissions where they have changed."""
+        changed: set[tuple[str, str]] = set()
+        with self.folder.gradebook() as gradebook:
+            for notebook in self.notebooks:
+                changed |= set(renew(gradebook, notebook.assignment, self.folder.config(notebook)))
+        return [s for s in self.submissions if (s.student, s.notebook.assignment) in changed]
+
+    def write_feedback(
+        self,
+        done: Callable[[Submission], None],
+        workers: int | None = None,
+        submissions: list[Submission] | None = None,
+    ) -> None:
+        """Write feedback pages anew, all unless told which; `done` is called after each."""
+        submissions = self.submissions if submissions is None else submissions
         with local_pool(workers or os.cpu_count() or 1) as pool:
             jobs = [
                 pool.submit(write_feedback, self.folder, submission.notebook.assignment, submission.student)
-                for submission in self.submissions
+                for submission in submissions
             ]
-            for submission, job in zip(self.submissions, jobs, strict=True):
+            for submission, job in zip(submissions, jobs, strict=True):
                 job.result()
                 done(submission)
 
@@ -267,10 +282,10 @@ class Run:
         ]  # fmt: skip
         if self.seconds:
             rows_of_time = sorted(self._timings())
-            _write_csv(self.folder.output / "timings.csv", ("student", "assignment", *PARTS), rows_of_time)
+            write_csv(self.folder.output / "timings.csv", ("student", "assignment", *PARTS), rows_of_time)
         incidents = [astuple(found) for found in self.incidents]
-        _write_csv(self.folder.output / "incidents.csv", [column.name for column in fields(Incident)], incidents)
-        return _write_csv(self.folder.output / "scores.csv", COLUMNS, rows)
+        write_csv(self.folder.output / "incidents.csv", [column.name for column in fields(Incident)], incidents)
+        return write_csv(self.folder.output / "scores.csv", COLUMNS, rows)
 
 
 class _Schedule:
@@ -372,16 +387,3 @@ def _scores(submission: Submission, verdicts: dict, grades: dict[str, Row]) -> I
             status = "needs grading" if waiting else "graded" if grade.manual_score is not None else "not answered"
         score = None if waiting and grade.auto_score is None else round(float(grade.score), 2)
         yield Score(student, notebook.assignment, task, score, grade.max_score, status)
-
-
-def _inert(value: object) -> object:
-    """A value that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: list) -> Path:
-    scratch = path.with_suffix(".csv.part")
-    with scratch.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([columns, *([_inert(value) for value in row] for row in rows)])
-    os.replace(scratch, path)
-    return path

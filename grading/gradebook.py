@@ -25,6 +25,7 @@ from traitlets.config import Config, PyFileConfigLoader
 from grading.canonical import Unreadable
 from grading.course import Notebook
 from grading.handed_in import HandedIn
+from grading.lms.late import read_settings
 
 warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")
 
@@ -111,6 +112,7 @@ class GradingFolder:
         directory.feedback_directory = str(self.output / "feedback")
         directory.db_url = self.db_url
         directory.assignment_id = notebook.assignment
+        config.merge(Config(read_settings(self.output)))
         return config
 
     def gradebook(self) -> Gradebook:

@@ -36,7 +36,7 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.LimitOutput",
     "nbgrader.preprocessors.SaveAutoGrades",
     "grading.pipeline.SaveExtraCredit",
-    "nbgrader.preprocessors.AssignLatePenalties",
+    "grading.lms.late.LatePenalties",
     "grading.pipeline.MakeInert",
 ]
 c.GenerateFeedback.exporter_class = "grading.feedback.FeedbackExporter"
@@ -45,3 +45,15 @@ c.GenerateFeedback.preprocessors = [
     "grading.pipeline.HideHidden",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
+
+# Due dates and what a late submission costs; `lfi grade --due ... --late ...` goes before. Formgrader's Due Date holds
+# where none is named here.
+c.LatePenalties.due = {}  # {"01_iou_nms": "2026-11-30 23:59 Europe/Berlin"}
+c.LatePolicy.penalty_method = "none"  # "zero": no points; "per_day": each day that has begun costs a share of them
+c.LatePolicy.per_day = 0.1
+c.LatePolicy.grace_minutes = 0
+
+# `nbgrader zip_collect` unpacks what Moodle and Canvas give as `lfi collect` does.
+c.ZipCollectApp.downloaded_directory = "grading/work/downloaded"
+c.ZipCollectApp.extractor_plugin = "grading.lms.zipcollect.SafeExtractor"
+c.ZipCollectApp.collector_plugin = "grading.lms.zipcollect.FolderCollector"

@@ -1,5 +1,6 @@
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,21 @@ def built(built_course, tmp_path, monkeypatch) -> Notebook:
     monkeypatch.setenv("LFI_COURSE", str(root))
     (notebook,) = Course().select(None)
     return notebook
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """The command `lfi` in this process, which is quicker; gives the exit code and all that it printed."""
+    from grading.cli import main
+
+    def run(*words, cwd=None):
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "argv", ["lfi", *map(str, words)])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(cwd or Path())
+            with pytest.raises(SystemExit) as ended:
+                main()
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out + printed.err
+
+    return run
