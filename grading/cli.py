@@ -157,6 +157,9 @@ def grade(
     ),
     output: Output = Path("grading/work"),
     force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="After checks changed: only whom that concerns; who gains or loses.")
+    ] = False,
     workers: Workers = None,
     cluster: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run submissions on Dask workers.")] = None,
     unsafe: Unsafe = False,
@@ -167,11 +170,24 @@ def grade(
     from grading.pool import cluster as dask
 
     folder = GradingFolder(submitted.resolve(), output.resolve())
-    run = Run(folder, _with_release(assignments), force, _settings(unsafe))
+    run = Run(folder, _with_release(assignments), force, _settings(unsafe), changed)
     with dask(cluster) if cluster else nullcontext() as pool:
         sound = _grade(run, workers, pool)
+    if changed:
+        _print_changes(run)
     console.print(f"gradebook, feedback/ and scores.csv are in {output}", soft_wrap=True)
     raise typer.Exit(0 if sound else 1)
+
+
+def _print_changes(run) -> None:
+    """Who gained or lost points when checks changed, and why."""
+    changes = list(run.changes())
+    for change in changes:
+        console.print(str(change), markup=False, soft_wrap=True)
+    gained = len({change.student for change in changes if change.after > change.before})
+    lost = len({change.student for change in changes if change.after < change.before})
+    again = f"{len(run.seconds)} of {len(run.submissions)} submissions were graded again"
+    console.print(f"{again}. Through changed checks {gained} students gained points in some task, {lost} lost some.")
 
 
 def _with_release(assignments: list[str] | None) -> list[Notebook]:
