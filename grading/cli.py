@@ -186,8 +186,10 @@ def _print_changes(run) -> None:
         console.print(str(change), markup=False, soft_wrap=True)
     gained = len({change.student for change in changes if change.after > change.before})
     lost = len({change.student for change in changes if change.after < change.before})
-    again = f"{len(run.seconds)} of {len(run.submissions)} submissions were graded again"
-    console.print(f"{again}. Through changed checks {gained} students gained points in some task, {lost} lost some.")
+    again = f"{len(run.seconds)} of {len(run.submissions)} submissions were graded again."
+    console.print(
+        f"{again} Through changed checks {gained} gained points in some task, {lost} lost some.", soft_wrap=True
+    )
 
 
 def _with_release(assignments: list[str] | None) -> list[Notebook]:
