@@ -309,7 +309,8 @@ def report(assignments: Assignments = None, output: Output = Path("grading/work"
     """Write the class report of a grading run as one HTML page."""
     from grading.report import write_report
 
-    pages = write_report(_finished(assignments, output))
+    with errors.status("reading the results"):
+        pages = write_report(_finished(assignments, output))
     console.print(f"report:  {pages.page}\npicture: {pages.picture}", soft_wrap=True)
 
 
