@@ -8,10 +8,10 @@ SUBMITTED ?= $(WORK)/submitted
 OUTPUT ?= $(WORK)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab build test demo check submit doctor grade report audit bench data bundle lock clean
+.PHONY: help setup lab formgrader build test demo check submit doctor grade report audit bench data bundle lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -25,6 +25,9 @@ setup: $(READY)  ## install everything into .venv
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+formgrader: $(READY)  ## open JupyterLab with nbgrader's formgrader for grading/work
+	cd grading && ../$(BIN)/jupyter lab --ServerApp.root_dir=..
 
 build: $(READY)  ## make solutions/*.ipynb and notebooks/ from solutions/*.py
 	$(BIN)/lfi build

@@ -142,6 +142,9 @@ def grade(
     ),
     output: Output = Path("grading/work"),
     force: Annotated[bool, typer.Option("--force", help="Grade again what has not changed.")] = False,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="After checks changed: only whom that concerns; who gains or loses.")
+    ] = False,
     workers: Workers = None,
     cluster: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run submissions on Dask workers.")] = None,
     due: Annotated[str | None, typer.Option(help="Due date, such as '2026-11-30 23:59 Europe/Berlin'.")] = None,
@@ -154,13 +157,28 @@ def grade(
     from grading.pool import cluster as dask
 
     folder = GradingFolder(submitted.resolve(), output.resolve())
-    run = Run(folder, _with_release(assignments), force, _settings(unsafe))
+    run = Run(folder, _with_release(assignments), force, _settings(unsafe), changed)
     platform.before_grading(run, due, late)
     with dask(cluster) if cluster else nullcontext() as pool:
         sound = _grade(run, workers, pool)
     platform.after_grading(run, workers)
+    if changed:
+        _print_changes(run)
     console.print(f"gradebook, feedback/ and scores.csv are in {output}", soft_wrap=True)
     raise typer.Exit(0 if sound else 1)
+
+
+def _print_changes(run) -> None:
+    """Who gained or lost points when checks changed, and why."""
+    changes = list(run.changes())
+    for change in changes:
+        console.print(str(change), markup=False, soft_wrap=True)
+    gained = len({change.student for change in changes if change.after > change.before})
+    lost = len({change.student for change in changes if change.after < change.before})
+    again = f"{len(run.seconds)} of {len(run.submissions)} submissions were graded again."
+    console.print(
+        f"{again} Through changed checks {gained} gained points in some task, {lost} lost some.", soft_wrap=True
+    )
 
 
 def _with_release(assignments: list[str] | None) -> list[Notebook]:
@@ -274,7 +292,8 @@ def report(assignments: Assignments = None, output: Output = Path("grading/work"
     """Write the class report of a grading run as one HTML page."""
     from grading.report import write_report
 
-    pages = write_report(_finished(assignments, output))
+    with errors.status("reading the results"):
+        pages = write_report(_finished(assignments, output))
     console.print(f"report:  {pages.page}\npicture: {pages.picture}", soft_wrap=True)
 
 

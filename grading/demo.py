@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nbformat
@@ -11,9 +12,11 @@ from nbformat import NotebookNode
 
 from grading.audit import Answer, read_answers
 from grading.course import Notebook, UserError, grade_id, is_answer, is_solution
+from grading.handed_in import TIMESTAMP
 
 NAMES = """ada bruno carla deniz elif farid greta hugo ines jonas katja leon mira noah olga pavel quynh rosa samir tilda
 umut vera wanda xaver yusuf zoe""".split()  # fmt: skip # noqa: SIM905
+DUE = datetime(2026, 11, 30, 22, tzinfo=UTC)
 WRONG_ANSWER = "I am not sure, but I think that it is right as it stands."
 
 
@@ -41,6 +44,7 @@ def make_class(notebooks: list[Notebook], folder: Path, count: int = 24, seed: i
         for number, name in enumerate(names):
             path = folder / name / notebook.assignment / notebook.release.name
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_name(TIMESTAMP).write_text(_time(f"{seed} {notebook.name} {name}"))
             if number == 0:
                 nbformat.write(_answered(release, _sources(solution)), path)
             elif number == 1:
@@ -52,6 +56,12 @@ def make_class(notebooks: list[Notebook], folder: Path, count: int = 24, seed: i
                 skill = 0.35 + 0.6 * (number % 12) / 11
                 nbformat.write(_answered(release, _own_way(_sources(solution), answers, skill, rng)), path)
     return names
+
+
+def _time(seed: str) -> str:
+    """When a student hands in, as nbgrader writes it: most do so shortly before the end."""
+    hours = min(14 * 24, random.Random(seed).expovariate(1 / 30))
+    return f"{DUE - timedelta(hours=hours):%Y-%m-%d %H:%M:%S.%f UTC}"
 
 
 def _sources(nb: NotebookNode) -> dict[str, str]:

@@ -26,7 +26,8 @@ from grading.handed_in import HandedIn, collect, printable
 from grading.lms.late import renew
 from grading.pipeline import read_graded
 from grading.pool import local_pool, run_submission, start_fork_server, write_feedback
-from grading.results import KEY_LENGTH, Kept, dependencies
+from grading.regrade import Before, Change, check_hashes, compare, essence, is_concerned
+from grading.results import KEY_LENGTH, Kept, dependencies, surroundings
 from grading.sandbox.host import ADDRESS, Zygote
 from grading.tables import write_csv
 
@@ -87,6 +88,15 @@ class Submission:
         """Hash of all that the grade depends on."""
         return hashlib.sha256(f"{dependencies(self.notebook)} {self.handed_in().digest()}".encode()).hexdigest()
 
+    def record(self) -> dict:
+        """What a grade was made from; in parts, so that one can tell whether more than checks changed since."""
+        return {
+            "fingerprint": self.fingerprint(),
+            "handed_in": self.handed_in().digest(),
+            "surroundings": surroundings(self.notebook),
+            "checks": check_hashes(self.notebook),
+        }
+
 
 def find_submissions(submitted: Path, notebooks: list[Notebook]) -> list[Submission]:
     """The submissions in `submitted/<student>/<assignment>/`; raises UserError if there is none."""
@@ -112,12 +122,19 @@ class Run:
         notebooks: The assignments to grade.
         force: Grade again what has not changed.
         settings: Traits of ExecuteAndJudge.
+        changed: Where only checks changed, grade again only the submissions that this concerns.
     """
 
     def __init__(
-        self, folder: GradingFolder, notebooks: list[Notebook], force: bool = False, settings: dict | None = None
+        self,
+        folder: GradingFolder,
+        notebooks: list[Notebook],
+        force: bool = False,
+        settings: dict | None = None,
+        changed: bool = False,
     ):
-        self.folder, self.notebooks, self.force = folder, notebooks, force
+        self.folder, self.notebooks, self.force, self.changed = folder, notebooks, force, changed
+        self.before = Before(folder.output / ".before")
         self.settings = {"unsafe": is_unsafe()} | (settings or {})
         self.submissions = find_submissions(folder.submitted, notebooks)
         self.incidents: list[Incident] = []
@@ -178,6 +195,7 @@ class Run:
         kept = Kept(self.folder.results)
         key, data = result[:KEY_LENGTH].decode(), result[KEY_LENGTH:]
         kept.put(key, data)
+        self.before.keep(submission.student, submission.notebook.assignment, self._recorded(submission))
         self._record(submission).unlink(missing_ok=True)
         began = time.process_time()
         try:
@@ -193,10 +211,12 @@ class Run:
     def finish(self, submission: Submission, seconds: float) -> None:
         """Note that everything of a submission is done; its feedback took some processor seconds."""
         self.seconds[submission]["feedback"] = seconds
-        path = self.graded(submission)
-        record = {"fingerprint": submission.fingerprint(), "written": path.stat().st_mtime_ns}
+        path, names = self.graded(submission), (submission.student, submission.notebook.assignment)
+        record = submission.record() | {"written": path.stat().st_mtime_ns}
         record["outcome"] = read_graded(path).metadata["lfi"]
-        self._record(submission).write_text(json.dumps(record))
+        record["before"] = self.before.get(*names, record["handed_in"])
+        self._write_record(submission, record)
+        self.before.forget(*names)
         self._note_incidents(submission)
 
     def apply_lateness(self) -> list[Submission]:
@@ -237,8 +257,39 @@ class Run:
             return {}
         return record if current else {}
 
+    def _write_record(self, submission: Submission, record: dict) -> None:
+        """Write the record; whoever is interrupted leaves the old one or none."""
+        path = self._record(submission)
+        scratch = path.with_suffix(".part")
+        scratch.write_text(json.dumps(record))
+        scratch.replace(path)
+
     def _needed(self, submission: Submission) -> bool:
-        return self.force or self._recorded(submission).get("fingerprint") != submission.fingerprint()
+        record = self._recorded(submission)
+        if self.force or record.get("fingerprint") != submission.fingerprint():
+            return not (self.changed and self._still_holds(submission, record))
+        return False
+
+    def _still_holds(self, submission: Submission, record: dict) -> bool:
+        """Whether only checks changed since, and none that concerns this submission; its record then says so."""
+        now = submission.record()
+        same = all(record.get(part) == now[part] for part in ("handed_in", "surroundings"))
+        if self.force or not same or is_concerned(record, submission.notebook):
+            return False
+        self._write_record(submission, record | now | {"before": None})
+        return True
+
+    def changes(self) -> Iterator[Change]:
+        """Tasks whose points changed when a submission was last graded again as it was."""
+        with self.folder.gradebook() as gradebook:
+            rows = gradebook.db.execute(GRADES.where(Grade.manual_score.is_not(None)))
+            manual = {(row.student_id, row.assignment, row.cell) for row in rows}
+        for submission in self.submissions:
+            record, names = self._recorded(submission), (submission.student, submission.notebook.assignment)
+            if before := record.get("before"):
+                for task, old, new, why in compare(before, essence(record["outcome"])):
+                    stands = "; a manual score stands" if (*names, f"test_{task}") in manual else ""
+                    yield Change(*names, task, old, new, why + stands)
 
     def outcome(self, submission: Submission) -> dict | None:
         """What came of a submission: `incidents`, `tasks` (verdicts by name), `seconds`; None if it has no grade."""
@@ -274,7 +325,7 @@ class Run:
             yield submission.student, submission.notebook.assignment, *parts
 
     def write_scores(self) -> Path:
-        """Write scores.csv, incidents.csv and timings.csv; returns the path of the first."""
+        """Write scores.csv, incidents.csv, changes.csv and timings.csv; returns the path of the first."""
         rows = [
             (row.student, row.assignment, row.task, "" if row.score is None else f"{row.score:g}",
              f"{row.max_score:g}", row.status)
@@ -283,6 +334,8 @@ class Run:
         if self.seconds:
             rows_of_time = sorted(self._timings())
             write_csv(self.folder.output / "timings.csv", ("student", "assignment", *PARTS), rows_of_time)
+        changes = [astuple(found) for found in self.changes()]
+        write_csv(self.folder.output / "changes.csv", [column.name for column in fields(Change)], changes)
         incidents = [astuple(found) for found in self.incidents]
         write_csv(self.folder.output / "incidents.csv", [column.name for column in fields(Incident)], incidents)
         return write_csv(self.folder.output / "scores.csv", COLUMNS, rows)

@@ -33,24 +33,26 @@ class HandedIn:
     files: dict[str, bytes] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def write_files(self, folder: Path) -> None:
-        """Write the other files into a folder."""
+    def write_files(self, folder: Path, timestamp: bool = True) -> None:
+        """Write the other files into a folder, with or without nbgrader's timestamp."""
         for name, data in self.files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            if timestamp or name != TIMESTAMP:
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
 
     def files_digest(self) -> str:
-        """Hash of the other files."""
+        """Hash of the other files that a student's code can meet, so without the timestamp."""
         digest = hashlib.sha256()
-        for name in sorted(self.files):
+        for name in sorted(self.files.keys() - {TIMESTAMP}):
             digest.update(os.fsencode(name) + self.files[name])
         return digest.hexdigest()
 
     def digest(self) -> str:
         """Hash of everything."""
         told = self.notebook if isinstance(self.notebook, bytes) else str(self.notebook).encode()
-        return hashlib.sha256(self.files_digest().encode() + told + "".join(self.notes).encode()).hexdigest()
+        rest = self.files.get(TIMESTAMP, b"") + "".join(self.notes).encode()
+        return hashlib.sha256(self.files_digest().encode() + told + rest).hexdigest()
 
 
 def collect(folder: Path, notebook: Notebook) -> HandedIn:

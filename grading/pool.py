@@ -42,7 +42,7 @@ def run_submission(assignment: str, handed_in: HandedIn, settings: dict) -> byte
 
     (which,) = Course().select([assignment])
     with tempfile.TemporaryDirectory(prefix="lfi-") as scratch:
-        handed_in.write_files(Path(scratch))
+        handed_in.write_files(Path(scratch), timestamp=False)
         release = which.read_release()
         nb = canonical_submission(release, handed_in.notebook, handed_in.files_digest(), handed_in.notes)
         resources = {"nbgrader": {"assignment": assignment}, "metadata": {"path": scratch}}

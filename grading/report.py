@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -12,8 +10,8 @@ from jinja2 import Environment, FileSystemLoader
 from rich.markup import escape
 from rich.table import Table
 
-from grading.course import Notebook, tasks
-from grading.grade import Run, Score
+from grading.grade import Run
+from grading.sheet import Sheet, Student, complete, sheets
 
 STATES = ("passed", "partial", "failed", "not started", "stopped", "unreadable")
 COLOURS = {
@@ -24,6 +22,7 @@ COLOURS = {
     "stopped": "#000000",
     "unreadable": "#7f7f7f",
 }
+INKS = {state: "#fff" if state in ("passed", "stopped", "unreadable") else "#000" for state in STATES}
 MARKS = {"passed": "✓", "partial": "◐", "failed": "✗", "not started": "·", "stopped": "!", "unreadable": "?"}
 
 
@@ -35,104 +34,15 @@ class Pages:
     picture: Path
 
 
-@dataclass
-class Student:
-    """A student's row: what each task earned, and the sum."""
-
-    name: str
-    scores: dict[str, Score] = field(default_factory=dict)
-
-    @property
-    def points(self) -> float:
-        """Points without those of bonus tasks."""
-        return round(sum(score.score or 0 for score in self.scores.values() if score.max_score), 2)
-
-    @property
-    def bonus(self) -> float:
-        return round(sum(score.score or 0 for score in self.scores.values() if not score.max_score), 2)
-
-    @property
-    def reachable(self) -> float:
-        """Points that could be reached so far; written answers that wait to be graded do not count yet."""
-        return sum(score.max_score for score in self.scores.values() if score.score is not None)
-
-    @property
-    def waiting(self) -> int:
-        return sum(score.status == "needs grading" for score in self.scores.values())
-
-    @property
-    def share(self) -> float:
-        return self.points / self.reachable if self.reachable else 0.0
-
-
-@dataclass
-class Sheet:
-    """One assignment's results."""
-
-    notebook: Notebook
-    students: list[Student]
-    states: dict[str, Counter]
-    worth: dict[str, float]
-    misconceptions: list[tuple[int, str, str]]
-    failed_checks: list[tuple[int, str, str]]
-
-    @property
-    def bins(self) -> list[int]:
-        """How many students have 0-10 %, 10-20 %, ... of the points."""
-        counts = [0] * 10
-        for student in self.students:
-            counts[min(9, int(student.share * 10))] += 1
-        return counts
-
-    @property
-    def median(self) -> float:
-        return statistics.median(student.share for student in self.students)
-
-
-def sheets(run: Run) -> list[Sheet]:
-    """Collect a grading run's results, an assignment at a time."""
-    found = []
-    rows = list(run.scores())
-    for notebook in run.notebooks:
-        students: dict[str, Student] = {}
-        states: dict[str, Counter] = {name: Counter() for name in tasks(notebook.read_release())}
-        for row in rows:
-            if row.assignment == notebook.assignment:
-                students.setdefault(row.student, Student(row.student)).scores[row.task] = row
-                if row.task in states:
-                    states[row.task][row.status] += 1
-        worth = {name: task.worth for name, task in tasks(notebook.read_release()).items()}
-        wrong, checks = _misconceptions(run, notebook)
-        found.append(Sheet(notebook, list(students.values()), states, worth, wrong, checks))
-    return [sheet for sheet in found if sheet.students]
-
-
-def _misconceptions(run: Run, notebook: Notebook) -> tuple[list, list]:
-    """Which hints were given and which checks failed, most frequent first: (students, task, words)."""
-    hints, checks = defaultdict(int), defaultdict(int)
-    for submission in run.submissions:
-        if submission.notebook != notebook:
-            continue
-        for name, verdict in (run.outcome(submission) or {}).get("tasks", {}).items():
-            for hint in verdict["hints"]:
-                hints[name, hint] += 1
-            for outcome in verdict["outcomes"]:
-                if not outcome["passed"]:
-                    checks[name, outcome["sentence"]] += 1
-    return _ranked(hints), _ranked(checks)
-
-
-def _ranked(counts: dict) -> list[tuple[int, str, str]]:
-    return sorted(((count, task, words) for (task, words), count in counts.items()), key=lambda row: (-row[0], row[1:]))
-
-
 def write_report(run: Run) -> Pages:
     """Write report.html and class.png into the run's output folder."""
     found = sheets(run)
+    for sheet in found:
+        complete(sheet, run)
     pages = Pages(run.folder.output / "report.html", run.folder.output / "class.png")
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
     page = environment.get_template("report.html").render(
-        sheets=found, incidents=run.incidents, states=STATES, colours=COLOURS, marks=MARKS
+        sheets=found, incidents=run.incidents, states=STATES, colours=COLOURS, inks=INKS, marks=MARKS
     )
     pages.page.write_text(page, encoding="utf-8")
     draw_class(found[0], pages.picture)
@@ -146,7 +56,7 @@ def draw_class(sheet: Sheet, path: Path) -> None:
     from matplotlib.patches import Patch
 
     students = sorted(sheet.students, key=lambda student: -student.share)
-    names = list(sheet.states)
+    names = sheet.tasks
     figure, axes = plt.subplots(figsize=(0.62 * len(names) + 3.2, 0.24 * len(students) + 2.2), dpi=110)
     for y, student in enumerate(students):
         for x, name in enumerate(names):
@@ -164,7 +74,7 @@ def draw_class(sheet: Sheet, path: Path) -> None:
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    used = [state for state in STATES if any(counter[state] for counter in sheet.states.values())]
+    used = [state for state in STATES if any(item.states[state] for item in sheet.items)]
     handles = [Patch(color=COLOURS[state], label=f"{MARKS[state]} {state}") for state in used]
     axes.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncol=len(used), frameon=False, fontsize=8
@@ -205,7 +115,7 @@ def class_table(run: Run) -> Table:
 def _marks(sheet: Sheet, student: Student) -> str:
     """How each task of an assignment went, a sign each."""
     return " ".join(
-        MARKS.get(student.scores[task].status, "·") if task in student.scores else "-" for task in sheet.states
+        MARKS.get(student.scores[task].status, "·") if task in student.scores else "-" for task in sheet.tasks
     )
 
 

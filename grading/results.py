@@ -24,10 +24,20 @@ NO_FILES = hashlib.sha256().hexdigest()
 @cache
 def dependencies(notebook: Notebook) -> str:
     """Hash of what every grade of a notebook depends on: release, checks, hints, helpers, data, packages, grader."""
+    return _hash_of([notebook.checks, notebook.mutants], surroundings(notebook))
+
+
+@cache
+def surroundings(notebook: Notebook) -> str:
+    """The same without checks and hints."""
     root, harness = notebook.course.root, Path(__file__).parent
-    paths = [notebook.release, notebook.checks, notebook.mutants, root / "requirements.txt"]
+    paths = [notebook.release, root / "requirements.txt"]
     paths += [*root.glob("helpers/*.py"), *root.glob("data/*/*"), *harness.glob("*.py"), *harness.glob("sandbox/*.py")]
-    digest = hashlib.sha256(str(VERSION).encode())
+    return _hash_of(paths, str(VERSION))
+
+
+def _hash_of(paths: list[Path], more: str) -> str:
+    digest = hashlib.sha256(more.encode())
     for path in sorted(set(paths)):
         digest.update(path.name.encode() + (path.read_bytes() if path.is_file() else b""))
     return digest.hexdigest()
