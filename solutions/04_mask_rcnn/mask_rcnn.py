@@ -609,7 +609,7 @@ class MaskHead(nn.Module):
         ### BEGIN SOLUTION
         self.first = nn.Conv2d(in_channels, 64, 3, padding=1)
         self.second = nn.Conv2d(64, 64, 3, padding=1)
-        self.double = nn.ConvTranspose2d(64, 64, 2, stride=2)
+        self.enlarge = nn.ConvTranspose2d(64, 64, 2, stride=2)
         self.masks = nn.Conv2d(64, num_classes, 1)
         ### END SOLUTION
 
@@ -617,7 +617,7 @@ class MaskHead(nn.Module):
         ### BEGIN SOLUTION
         hidden = F.relu(self.first(regions))
         hidden = F.relu(self.second(hidden))
-        hidden = F.relu(self.double(hidden))
+        hidden = F.relu(self.enlarge(hidden))
         return self.masks(hidden)
         ### END SOLUTION
 
@@ -693,7 +693,7 @@ assert torch.allclose(mask_loss(other, labels, targets), torch.as_tensor(receive
 assert torch.isfinite(mask_loss(500 * logits, labels, targets)), "Large logits should give a large loss, not inf or nan."
 empty = torch.zeros(0, 3, 2, 2, requires_grad=True)
 received = mask_loss(empty, labels[:0], targets[:0])
-assert float(received) == 0 and received.requires_grad, f"No regions: expected 0 with a gradient, received {received}."
+assert received.item() == 0 and received.requires_grad, f"No regions: expected 0 with a gradient, received {received}."
 assert torch.equal(logits, before), "The logits that were passed in have changed."
 print("mask_loss: the visible tests pass")
 ### BEGIN HIDDEN TESTS
