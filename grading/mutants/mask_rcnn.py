@@ -52,13 +52,17 @@ edit(
 edit(
     "generate_anchors",
     "rounded",
-    {"half = torch.tensor(sides, dtype=torch.float32).reshape(1, -1, 2) / 2": "half = (torch.tensor(sides, dtype=torch.float32).reshape(1, -1, 2) / 2).round()"},
+    {
+        "half = torch.tensor(sides, dtype=torch.float32).reshape(1, -1, 2) / 2": "half = (torch.tensor(sides, dtype=torch.float32).reshape(1, -1, 2) / 2).round()"
+    },
     hint="Coordinates look rounded; nothing is to be rounded.",
 )
 edit(
     "generate_anchors",
     "by_kind_of_anchor",
-    {"return torch.cat([centres - half, centres + half], dim=-1)": "return torch.cat([centres - half, centres + half], dim=-1).transpose(0, 1)"},
+    {
+        "return torch.cat([centres - half, centres + half], dim=-1)": "return torch.cat([centres - half, centres + half], dim=-1).transpose(0, 1)"
+    },
     hint="The anchors are right, their order is not: all anchors of one place stand together.",
 )
 
@@ -265,7 +269,9 @@ edit(
 edit(
     "match_anchors",
     "rescued_by_one_only",
-    {"((iou == highest) & (iou > 0)).any(dim=1)": "torch.zeros_like(positive).scatter(0, iou.argmax(dim=0), highest > 0)"},
+    {
+        "((iou == highest) & (iou > 0)).any(dim=1)": "torch.zeros_like(positive).scatter(0, iou.argmax(dim=0), highest > 0)"
+    },
     hint="Several anchors may tie for an object's highest IoU. All of them are rescued.",
 )
 edit(
@@ -333,7 +339,9 @@ def match_with_loops(iou, high=0.7, low=0.3):
     found = []
     for row in table:
         best = max(row, default=0.0)
-        if any(row[g] == best_of[g] and row[g] > 0 for g in range(number)) or (row and torch.tensor(best, dtype=iou.dtype) >= high):
+        if any(row[g] == best_of[g] and row[g] > 0 for g in range(number)) or (
+            row and torch.tensor(best, dtype=iou.dtype) >= high
+        ):
             found.append(row.index(best))
         else:
             found.append(-1 if not row or best < low else -2)
@@ -403,7 +411,10 @@ edit(
 edit(
     "RPNHead",
     "second_layer_3x3",
-    {"4 * num_anchors, 1)": "4 * num_anchors, 3, padding=1)", "in_channels, num_anchors, 1)": "in_channels, num_anchors, 3, padding=1)"},
+    {
+        "4 * num_anchors, 1)": "4 * num_anchors, 3, padding=1)",
+        "in_channels, num_anchors, 1)": "in_channels, num_anchors, 3, padding=1)",
+    },
     hint="Outputs see more than the 3 x 3 places around them.",
 )
 edit(
@@ -466,7 +477,11 @@ class GeluHead(nn.Module):
     def __init__(self, in_channels, num_anchors):
         super().__init__()
         self.layers = nn.ModuleList(
-            [nn.Conv2d(in_channels, in_channels, 3, padding=1), nn.Conv2d(in_channels, num_anchors, 1), nn.Conv2d(in_channels, 4 * num_anchors, 1)]
+            [
+                nn.Conv2d(in_channels, in_channels, 3, padding=1),
+                nn.Conv2d(in_channels, num_anchors, 1),
+                nn.Conv2d(in_channels, 4 * num_anchors, 1),
+            ]
         )
 
     def forward(self, features):
@@ -497,7 +512,9 @@ edit(
 edit(
     "filter_proposals",
     "small_by_area",
-    {"(boxes[:, 2:] - boxes[:, :2] >= min_size).all(dim=1)": "(boxes[:, 2:] - boxes[:, :2]).prod(dim=1) >= min_size**2"},
+    {
+        "(boxes[:, 2:] - boxes[:, :2] >= min_size).all(dim=1)": "(boxes[:, 2:] - boxes[:, :2]).prod(dim=1) >= min_size**2"
+    },
     hint="A long thin box passes. Width and height both have to reach the least size.",
 )
 edit(
@@ -596,7 +613,9 @@ def filter_with_own_nms(boxes, scores, image_size, pre_nms, post_nms, iou_thresh
 @variant("filter_proposals")
 def filter_in_a_list(boxes, scores, image_size, pre_nms, post_nms, iou_threshold, min_size=1.0):
     H, W = image_size
-    boxes = torch.stack([boxes[:, 0].clamp(0, W), boxes[:, 1].clamp(0, H), boxes[:, 2].clamp(0, W), boxes[:, 3].clamp(0, H)], 1)
+    boxes = torch.stack(
+        [boxes[:, 0].clamp(0, W), boxes[:, 1].clamp(0, H), boxes[:, 2].clamp(0, W), boxes[:, 3].clamp(0, H)], 1
+    )
     mask = (boxes[:, 2] - boxes[:, 0] >= min_size) & (boxes[:, 3] - boxes[:, 1] >= min_size)
     boxes, scores = boxes[mask], scores[mask]
     order = torch.sort(scores, descending=True, stable=True).indices[:pre_nms]
@@ -639,7 +658,10 @@ edit(
 edit(
     "roi_pool",
     "bins_end_too_early",
-    {"y1 - (-(i + 1) * n_y) // rows": "y1 + (i + 1) * n_y // rows", "x1 - (-(j + 1) * n_x) // columns": "x1 + (j + 1) * n_x // columns"},
+    {
+        "y1 - (-(i + 1) * n_y) // rows": "y1 + (i + 1) * n_y // rows",
+        "x1 - (-(j + 1) * n_x) // columns": "x1 + (j + 1) * n_x // columns",
+    },
     hint="A bin's end is rounded down. It is rounded up, so that neighbours may share a row or column and none is empty.",
 )
 edit(
@@ -651,7 +673,9 @@ edit(
 edit(
     "roi_pool",
     "axes_exchanged",
-    {"features[:, max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]": "features[:, max(left, 0) : max(right, 0), max(top, 0) : max(bottom, 0)]"},
+    {
+        "features[:, max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]": "features[:, max(left, 0) : max(right, 0), max(top, 0) : max(bottom, 0)]"
+    },
     hint="Rows and columns of the map look exchanged: x runs along columns.",
 )
 edit(
@@ -663,7 +687,9 @@ edit(
 edit(
     "roi_pool",
     "clipped_before_the_bins",
-    {"    for k, (x1, y1, x2, y2) in enumerate(corners):\n": "    for k, (x1, y1, x2, y2) in enumerate(corners):\n        x1, x2 = max(x1, 0), min(x2, width - 1)\n        y1, y2 = max(y1, 0), min(y2, height - 1)\n"},
+    {
+        "    for k, (x1, y1, x2, y2) in enumerate(corners):\n": "    for k, (x1, y1, x2, y2) in enumerate(corners):\n        x1, x2 = max(x1, 0), min(x2, width - 1)\n        y1, y2 = max(y1, 0), min(y2, height - 1)\n"
+    },
     hint="The region is cut off before it is divided. Bins are those of the whole region; each is cut off for itself.",
 )
 edit(
@@ -711,10 +737,15 @@ def pool_by_masks(features, boxes, output_size, spatial_scale):
 
     s = boxes * spatial_scale
     x1, y1, x2, y2 = torch.where(s >= 0, (s + 0.5).floor(), (s - 0.5).ceil()).long().T
-    rows, columns = covered(y1, y2, output_size[0], features.shape[1]), covered(x1, x2, output_size[1], features.shape[2])
+    rows, columns = (
+        covered(y1, y2, output_size[0], features.shape[1]),
+        covered(x1, x2, output_size[1], features.shape[2]),
+    )
     both = rows[:, :, None, :, None] & columns[:, None, :, None, :]
     low = torch.finfo(features.dtype).min
-    values = torch.where(both[:, None], features[None, :, None, None], torch.tensor(low, dtype=features.dtype)).amax(dim=(-2, -1))
+    values = torch.where(both[:, None], features[None, :, None, None], torch.tensor(low, dtype=features.dtype)).amax(
+        dim=(-2, -1)
+    )
     return torch.where(both.any(-1).any(-1)[:, None], values, torch.zeros((), dtype=features.dtype))
 
 
@@ -773,7 +804,9 @@ edit(
 edit(
     "roi_align",
     "one_sample",
-    {"return near.reshape(len(boxes), bins, sampling_ratio, size).mean(dim=2)": "return near.reshape(len(boxes), bins, sampling_ratio, size)[:, :, 0]"},
+    {
+        "return near.reshape(len(boxes), bins, sampling_ratio, size).mean(dim=2)": "return near.reshape(len(boxes), bins, sampling_ratio, size)[:, :, 0]"
+    },
     hint="Not all samples of a bin count: the value is their mean.",
 )
 edit(
@@ -809,7 +842,10 @@ edit(
 edit(
     "roi_align",
     "bins_exchanged",
-    {"output_size[0], features": "output_size[1], features", "output_size[1], features.shape[2]": "output_size[0], features.shape[2]"},
+    {
+        "output_size[0], features": "output_size[1], features",
+        "output_size[1], features.shape[2]": "output_size[0], features.shape[2]",
+    },
     hint="Bins along x and along y look exchanged: output_size is (height, width).",
 )
 edit(
@@ -870,7 +906,13 @@ def align_by_indexing(features, boxes, output_size, spatial_scale, sampling_rati
     return value.mean(dim=(3, 5))
 
 
-edit("roi_align", "in_two_steps", {'torch.einsum("kir,crw,kjw->kcij", along_y, features, along_x)': "(along_y[:, None] @ features[None]) @ along_x.transpose(1, 2)[:, None]"})
+edit(
+    "roi_align",
+    "in_two_steps",
+    {
+        'torch.einsum("kir,crw,kjw->kcij", along_y, features, along_x)': "(along_y[:, None] @ features[None]) @ along_x.transpose(1, 2)[:, None]"
+    },
+)
 
 # ---------------------------------------------------------------- MaskHead
 
@@ -907,19 +949,28 @@ edit(
 edit(
     "MaskHead",
     "batch_normalisation",
-    {"self.first = nn.Conv2d(in_channels, 64, 3, padding=1)": "self.first = nn.Sequential(nn.Conv2d(in_channels, 64, 3, padding=1), nn.BatchNorm2d(64))"},
+    {
+        "self.first = nn.Conv2d(in_channels, 64, 3, padding=1)": "self.first = nn.Sequential(nn.Conv2d(in_channels, 64, 3, padding=1), nn.BatchNorm2d(64))"
+    },
     hint="A region's mask depends on the others, in training: what normalises over the batch?",
 )
 edit(
     "MaskHead",
     "no_activation",
-    {"hidden = F.relu(self.first(regions))": "hidden = self.first(regions)", "F.relu(self.second(hidden))": "self.second(hidden)", "F.relu(self.enlarge(hidden))": "self.enlarge(hidden)"},
+    {
+        "hidden = F.relu(self.first(regions))": "hidden = self.first(regions)",
+        "F.relu(self.second(hidden))": "self.second(hidden)",
+        "F.relu(self.enlarge(hidden))": "self.enlarge(hidden)",
+    },
     hint="The head is linear: convolutions without anything between are one.",
 )
 edit(
     "MaskHead",
     "only_1x1",
-    {"nn.Conv2d(in_channels, 64, 3, padding=1)": "nn.Conv2d(in_channels, 64, 1)", "nn.Conv2d(64, 64, 3, padding=1)": "nn.Conv2d(64, 64, 1)"},
+    {
+        "nn.Conv2d(in_channels, 64, 3, padding=1)": "nn.Conv2d(in_channels, 64, 1)",
+        "nn.Conv2d(64, 64, 3, padding=1)": "nn.Conv2d(64, 64, 1)",
+    },
     hint="A place of the mask sees nothing of its neighbours.",
 )
 edit(
@@ -931,7 +982,9 @@ edit(
 edit(
     "MaskHead",
     "mean_of_the_region",
-    {"F.relu(self.second(hidden))": "F.relu(self.second(hidden)).mean(dim=(2, 3), keepdim=True).expand(-1, -1, 14, 14)"},
+    {
+        "F.relu(self.second(hidden))": "F.relu(self.second(hidden)).mean(dim=(2, 3), keepdim=True).expand(-1, -1, 14, 14)"
+    },
     hint="The mask has no shape of its own: places look averaged over the region.",
 )
 
@@ -979,13 +1032,17 @@ class EnlargedByPixelShuffle(nn.Module):
 edit(
     "mask_loss",
     "all_channels",
-    {"own = logits[torch.arange(len(labels), device=labels.device), labels]": "own = logits\n    targets = targets[:, None].expand_as(logits)"},
+    {
+        "own = logits[torch.arange(len(labels), device=labels.device), labels]": "own = logits\n    targets = targets[:, None].expand_as(logits)"
+    },
     hint="Masks of other classes are trained as well: only that of the true class counts.",
 )
 edit(
     "mask_loss",
     "zero_for_other_classes",
-    {"own = logits[torch.arange(len(labels), device=labels.device), labels]": "own = logits\n    targets = targets[:, None] * F.one_hot(labels, logits.shape[1])[:, :, None, None]"},
+    {
+        "own = logits[torch.arange(len(labels), device=labels.device), labels]": "own = logits\n    targets = targets[:, None] * F.one_hot(labels, logits.shape[1])[:, :, None, None]"
+    },
     hint="Masks of other classes are trained to be empty: they should be left alone.",
 )
 edit(
@@ -1003,7 +1060,9 @@ edit(
 edit(
     "mask_loss",
     "softmax_over_classes",
-    {"own = logits[torch.arange(len(labels), device=labels.device), labels]": "own = logits.log_softmax(dim=1)[torch.arange(len(labels)), labels]"},
+    {
+        "own = logits[torch.arange(len(labels), device=labels.device), labels]": "own = logits.log_softmax(dim=1)[torch.arange(len(labels)), labels]"
+    },
     hint="The classes compete for each pixel; a sigmoid leaves them free of each other.",
 )
 edit(
@@ -1021,13 +1080,15 @@ edit(
 edit(
     "mask_loss",
     "sigmoid_and_logarithm",
-    {"return F.binary_cross_entropy_with_logits(own, targets.to(own.dtype))": "p = own.sigmoid()\n    return -(targets * p.log() + (1 - targets.to(own.dtype)) * (1 - p).log()).mean()"},
+    {
+        "return F.binary_cross_entropy_with_logits(own, targets.to(own.dtype))": "p = own.sigmoid()\n    return -(targets * p.log() + (1 - targets.to(own.dtype)) * (1 - p).log()).mean()"
+    },
     hint="Large logits give inf or nan: work on logits, not on probabilities.",
 )
 edit(
     "mask_loss",
     "nothing_for_no_regions",
-    {"if len(labels) == 0:\n        return logits.sum() * 0\n": ""},
+    {"if len(labels) == 0:\n        return logits.sum() * 0\n    ": ""},
     hint="Without regions the loss is nan: the mean of nothing.",
 )
 edit(
@@ -1139,7 +1200,9 @@ edit(
 edit(
     "paste_masks",
     "sizes_exchanged",
-    {"weights(y1, y2, image_size[0]), weights(x1, x2, image_size[1])": "weights(y1, y2, image_size[1]), weights(x1, x2, image_size[0])"},
+    {
+        "weights(y1, y2, image_size[0]), weights(x1, x2, image_size[1])": "weights(y1, y2, image_size[1]), weights(x1, x2, image_size[0])"
+    },
     hint="Height and width of the picture look exchanged.",
 )
 edit(
@@ -1163,7 +1226,12 @@ def paste_with_loops(masks, boxes, image_size, threshold=0.5):
         r, c = v.floor().long(), u.floor().long()
         p, q = (v - r)[:, None], (u - c)[None]
         at = lambda rows, columns: padded[k].double()[rows + 1][:, columns + 1]  # noqa: E731, B023
-        value = (1 - p) * (1 - q) * at(r, c) + (1 - p) * q * at(r, c + 1) + p * (1 - q) * at(r + 1, c) + p * q * at(r + 1, c + 1)
+        value = (
+            (1 - p) * (1 - q) * at(r, c)
+            + (1 - p) * q * at(r, c + 1)
+            + p * (1 - q) * at(r + 1, c)
+            + p * q * at(r + 1, c + 1)
+        )
         found[k] = (value >= threshold) & ok
     return found
 
@@ -1176,11 +1244,21 @@ def paste_with_scipy(masks, boxes, image_size, threshold=0.5):
     for mask, (x1, y1, x2, y2) in zip(masks.double().numpy(), boxes.double().tolist(), strict=True):
         v = (np.arange(image_size[0]) + 0.5 - y1) / (y2 - y1) * m - 0.5
         u = (np.arange(image_size[1]) + 0.5 - x1) / (x2 - x1) * m - 0.5
-        found.append(map_coordinates(np.pad(mask, 2), np.array(np.meshgrid(v + 2, u + 2, indexing="ij")), order=1, mode="constant"))
+        found.append(
+            map_coordinates(
+                np.pad(mask, 2), np.array(np.meshgrid(v + 2, u + 2, indexing="ij")), order=1, mode="constant"
+            )
+        )
     return torch.from_numpy(np.array(found).reshape(-1, *image_size) >= threshold)
 
 
-edit("paste_masks", "in_two_steps", {'torch.einsum("kri,kij,kcj->krc", along_y, masks, along_x) >= threshold': "(along_y @ masks @ along_x.mT).ge(threshold)"})
+edit(
+    "paste_masks",
+    "in_two_steps",
+    {
+        'torch.einsum("kri,kij,kcj->krc", along_y, masks, along_x) >= threshold': "(along_y @ masks @ along_x.mT).ge(threshold)"
+    },
+)
 
 # ---------------------------------------------------------------- panoptic_quality
 
@@ -1297,4 +1375,10 @@ def quality_by_a_table(pred, true):
     return {"pq": float(sq * rq), "sq": float(sq), "rq": float(rq)}
 
 
-edit("panoptic_quality", "as_numpy_floats", {'return {"pq": sq * rq, "sq": sq, "rq": rq}': 'return {"rq": float(np.float64(rq)), "sq": sq, "pq": float(np.float64(sq * rq))}'})
+edit(
+    "panoptic_quality",
+    "as_numpy_floats",
+    {
+        'return {"pq": sq * rq, "sq": sq, "rq": rq}': 'return {"rq": float(np.float64(rq)), "sq": sq, "pq": float(np.float64(sq * rq))}'
+    },
+)
