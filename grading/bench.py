@@ -95,11 +95,10 @@ class Bench:
             for number in range(self.rounds):
                 self.say(f"round {number + 1} of {self.rounds}")
                 self._round(number, otter)
-            for number in range(self.rounds):
-                for size in self.sizes:
-                    self.say(f"growth, round {number + 1} of {self.rounds}: {size} submissions")
-                    self._ours(f"{size} submissions", self._class(size), self.scratch / "growth", "--workers", "2")
-                    shutil.rmtree(self.scratch / "growth")
+            for size in self.sizes:
+                self.say(f"growth: {size} submissions")
+                self._ours(f"{size} submissions", self._class(size), self.scratch / "growth", "--workers", "2")
+                shutil.rmtree(self.scratch / "growth")
         return self._report()
 
     def _round(self, number: int, otter: Path | None) -> None:
@@ -211,14 +210,18 @@ class Bench:
 
     # ------------------------------------------------------------ report
 
+    def _command(self) -> str:
+        sizes = ",".join(map(str, self.sizes))
+        settings = f"--students {self.students} --rounds {self.rounds} --growth '{sizes}'"
+        return f"lfi bench {self.notebook.assignment} {settings}{' --otter' if self.otter else ''}"
+
     def _report(self) -> str:
         base = self.found["nbgrader autograde"].each
         lines = [
             "# Benchmarks",
             "",
-            f"Made by `lfi bench {self.notebook.assignment} --students {self.students} --rounds {self.rounds}` on "
-            f"{date.today()}: {machine()}. Everything was measured in this one run, in turn; numbers are medians of "
-            f"{self.rounds} rounds. Compare ratios, not seconds: the machine is shared.",
+            f"Made by `{self._command()}` on {date.today()}: {machine()}. Everything was measured in this one run, in "
+            f"turn; numbers are medians of {self.rounds} rounds. Compare ratios, not seconds: the machine is shared.",
             "",
             f"## The same class of {self.students}",
             "",
@@ -254,7 +257,7 @@ class Bench:
             "| " + " | ".join(f"{statistics.median(self.parts[part]):.2f}" for part in PARTS) + " |",
         ]
         if self.sizes:
-            lines += ["", "## Growth", "", "`lfi grade`, 2 workers, from start to end.", ""]
+            lines += ["", "## Growth", "", "`lfi grade`, 2 workers, from start to end, measured once.", ""]
             lines += ["| class | s in all | s a submission | peak memory |", "|---|---|---|---|"]
             for size in self.sizes:
                 measured = self.found[f"{size} submissions"]

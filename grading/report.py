@@ -178,25 +178,36 @@ def _plus(bonus: float) -> str:
 
 
 def class_table(run: Run) -> Table:
-    """The class as a table for the terminal."""
+    """The class as a table for the terminal: of one assignment its tasks, of several their points in percent."""
     found = sheets(run)
-    table = Table(title="the class", title_justify="left")
-    for column in ("student", *(sheet.notebook.assignment for sheet in found), "points", ""):
-        table.add_column(column, justify="right" if column == "points" else "left", no_wrap=True)
-    by_name: dict[str, list[Student | None]] = {}
+    alone = len(found) == 1
+    table = Table(
+        title="the class" if alone else "the class: percent of each assignment's points", title_justify="left"
+    )
+    table.add_column("student", no_wrap=True)
+    for sheet in found:
+        name = sheet.notebook.assignment
+        table.add_column(name if alone else name.partition("_")[0], justify="left" if alone else "right", no_wrap=True)
+    table.add_column("points", justify="right", no_wrap=True)
+    by_name: dict[str, list[Student]] = {}
     for index, sheet in enumerate(found):
         for student in sheet.students:
-            by_name.setdefault(student.name, [None] * len(found))[index] = student
+            by_name.setdefault(student.name, [Student(student.name)] * len(found))[index] = student
     for name, rows in by_name.items():
-        marks = []
-        for sheet, student in zip(found, rows, strict=True):
-            scores = student.scores if student else {}
-            marks.append(
-                " ".join(MARKS.get(scores[task].status, "·") if task in scores else "-" for task in sheet.states)
-            )
-        present = [student for student in rows if student]
-        points, reachable, bonus = (sum(getattr(s, key) for s in present) for key in ("points", "reachable", "bonus"))
-        bar = "█" * round(20 * points / reachable) if reachable else ""
-        table.add_row(escape(name), *marks, f"{points:g} / {reachable:g}{_plus(bonus)}", bar)
-    table.caption = "  ".join(f"{mark} {state}" for state, mark in MARKS.items())
+        cells = [_marks(found[0], rows[0])] if alone else [_percent(student) for student in rows]
+        points, reachable, bonus = (sum(getattr(s, key) for s in rows) for key in ("points", "reachable", "bonus"))
+        table.add_row(escape(name), *cells, f"{points:g} / {reachable:g}{_plus(bonus)}")
+    if alone:
+        table.caption = "  ".join(f"{mark} {state}" for state, mark in MARKS.items())
     return table
+
+
+def _marks(sheet: Sheet, student: Student) -> str:
+    """How each task of an assignment went, a sign each."""
+    return " ".join(
+        MARKS.get(student.scores[task].status, "·") if task in student.scores else "-" for task in sheet.states
+    )
+
+
+def _percent(student: Student) -> str:
+    return f"{100 * student.share:.0f}" if student.scores else "-"

@@ -83,4 +83,7 @@ def blame(verdict: Verdict, source: str, earlier: Iterable[Verdict]) -> None:
     wrong = [v.task for v in earlier if v.task in used and v.task != verdict.task and v.status != "passed"]
     if wrong:
         names = " and ".join(f"`{name}`" for name in wrong)
-        verdict.notes.append(f"Your code calls your {names}, which does not pass its own checks: mend that first.")
+        own = (
+            "does not pass its own checks: mend that" if len(wrong) == 1 else "do not pass their own checks: mend them"
+        )
+        verdict.notes.append(f"Your code calls your {names}, which {own} first.")

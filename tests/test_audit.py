@@ -127,3 +127,17 @@ def test_every_task_names_its_forbidden_shortcuts(notebook):
 def test_json_is_json(mini):
     rows, faults = audit.audit(mini)
     assert json.loads(json.dumps(audit.as_json({mini: (rows, faults)})))["00_mini"]["faults"] == faults
+
+
+def test_warnings_of_what_a_student_returns_reach_nobody(tmp_path, recwarn):
+    path = tmp_path / "test_loud.py"
+    path.write_text("""
+import warnings, pytest
+
+@pytest.mark.task('loud')
+def test_it_is_quiet(student):
+    warnings.warn('hidden')
+""")
+    (outcome,) = Suite(path).run("loud", None)
+    assert outcome.passed
+    assert not recwarn.list

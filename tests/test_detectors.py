@@ -77,3 +77,11 @@ def test_functions_of_an_earlier_notebook(tmp_path, monkeypatch):
     assert earlier.functions("01/first", ["one", "three"]) is None
     assert earlier.functions("01/first", ["four"]) is None
     assert earlier.functions("01/second", ["one"]) is None
+
+
+def test_an_untrained_head_can_start_with_boxes_in_the_middle_of_each_cell():
+    head = detectors.start_with_average_boxes(detectors.ConvolutionalHead(6, 4, 2, 3)).eval()
+    answer = head(torch.zeros(1, 6, 8, 8)).detach()
+    assert answer.shape == (1, 4, 4, 13)
+    expected = torch.tensor([0.5, 0.5, 0.2, 0.2, 0.2] * 2 + [1 / 3] * 3)
+    assert (answer[:, 1:3, 1:3] - expected).abs().max() < 0.2

@@ -1,17 +1,21 @@
 """lfi grade on the small course: scores, feedback, resuming, and the stock nbgrader commands on the result."""
 
 import csv
+import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
+from rich.console import Console
 
 from grading.course import CHECKOUT, UserError, grade_id
 from grading.grade import Run
 from grading.gradebook import GradingFolder
+from grading.verdict import Verdict, blame
 
 BIN = Path(sys.executable).parent
 
@@ -121,6 +125,14 @@ def test_feedback_shows_the_visible_test_and_what_it_said(graded):
     assert "Your code calls your `double`, which does not pass its own checks: mend that first." in page
 
 
+def test_all_earlier_tasks_at_fault_are_named():
+    verdict, *earlier = (Verdict(name, "failed", 0, 2) for name in ("last", "first", "second", "unused"))
+    blame(verdict, "def last(x):\n    return first(second(x))", earlier)
+    assert verdict.notes == [
+        "Your code calls your `first` and `second`, which do not pass their own checks: mend them first."
+    ]
+
+
 def test_feedback_of_a_broken_file_says_what_to_do(graded):
     assert "Open it in Jupyter, save it again and hand in the new file." in feedback(graded[0], "broken")
 
@@ -210,6 +222,21 @@ def test_the_report_shows_the_class(graded):
     assert "http" not in text.replace("http://www.w3.org", "")
     assert pages.picture.stat().st_size > 5000
     assert class_table(run).row_count == len(CLASS) + 2
+
+
+def test_a_table_of_eight_assignments_fits_a_terminal(graded, monkeypatch):
+    from grading import report
+
+    (sheet,) = report.sheets(graded[0])
+    notebooks = [replace(sheet.notebook, assignment=f"{number:02}_mini") for number in range(1, 9)]
+    late = replace(sheet, notebook=notebooks[-1], students=sheet.students[:1])
+    monkeypatch.setattr(report, "sheets", lambda run: [*(replace(sheet, notebook=nb) for nb in notebooks[:-1]), late])
+    console = Console(file=io.StringIO(), width=80)
+    console.print(report.class_table(graded[0]))
+    lines = console.file.getvalue().splitlines()
+    assert all(any(student in line for line in lines) for student in CLASS)
+    (right,) = (line for line in lines if "right" in line.split())
+    assert "100" in right
 
 
 def test_what_is_graded_is_not_graded_again_until_it_changes(built, tmp_path):

@@ -63,6 +63,12 @@ def test_links_in_the_docs_lead_somewhere(path):
             assert ((CHECKOUT / path).parent / target).exists(), f"{path}: {target}"
 
 
+def test_the_security_notes_name_tests_that_are_there():
+    named = re.findall(r"`([./\w]*test_\w+\.py)`", (CHECKOUT / "docs" / "security.md").read_text())
+    assert named
+    assert all((CHECKOUT / "tests" / "adversarial" / path).exists() for path in named)
+
+
 def test_the_bundle_holds_notebooks_and_nothing_private(tmp_path):
     from grading.bundle import make_bundle
 

@@ -265,6 +265,13 @@ FLAT_PART = draw(50, 8, 12)
 FLAT_PART[2:7, 3:9] = 0.375
 
 
+def faint(spread):
+    """The template with this standard deviation, around 0: neither float32 nor a difference of squares cancels."""
+    image = np.zeros((6, 9))
+    image[2:5, 1:6] = spread * STANDARD
+    return image
+
+
 @pytest.mark.task("match_ncc")
 class TestMatchNcc:
     @pytest.mark.weight(60)
@@ -284,6 +291,12 @@ class TestMatchNcc:
         found = np.asarray(student.match_ncc(IMAGE, 1 - TEMPLATE))
         assert found.shape == (8, 11)
         assert abs(found[4, 9] + 1) <= TOLERANCE
+
+    @pytest.mark.weight(0.5)
+    def test_the_negative_of_the_template_is_not_taken_for_a_match(self, student):
+        found = np.asarray(student.match_ncc(IMAGE, 1 - TEMPLATE))
+        assert found.shape == (8, 11)
+        assert found[4, 9] < 0.5
 
     @pytest.mark.weight(2)
     def test_an_offset_on_the_image_changes_nothing(self, student):
@@ -324,22 +337,28 @@ class TestMatchNcc:
         assert np.ptp(found) > 0.2
         assert np.isfinite(np.asarray(student.match_ncc(IMAGE, np.full((3, 4), 0.375)), dtype=float)).all()
 
-    @pytest.mark.weight(3)
-    def test_a_patch_counts_if_its_spread_is_above_the_limit_and_not_if_it_is_below(self, student):
-        # Around 0, so that neither float32 nor a difference of squares cancels: spreads of 4e-6 and 2.5e-7.
-        for spread, expected in ((4e-6, 1), (2.5e-7, 0)):
-            image = np.zeros((6, 9))
-            image[2:5, 1:6] = spread * STANDARD
-            found = np.asarray(student.match_ncc(image, TEMPLATE))
-            assert found.shape == (4, 5)
-            assert abs(found[2, 1] - expected) <= 1e-3
-            assert abs(np.asarray(student.match_ncc(IMAGE, TEMPLATE))[4, 9] - 1) <= TOLERANCE
+    @pytest.mark.weight(1.5)
+    def test_a_patch_counts_if_its_spread_is_above_the_limit(self, student):
+        found = np.asarray(student.match_ncc(faint(4e-6), TEMPLATE))
+        assert found.shape == (4, 5)
+        assert abs(found[2, 1] - 1) <= 1e-3
 
-    @pytest.mark.weight(3)
-    def test_a_template_counts_if_its_spread_is_above_the_limit_and_not_if_it_is_below(self, student):
+    @pytest.mark.weight(1.5)
+    def test_a_patch_has_0_if_its_spread_is_below_the_limit(self, student):
+        found = np.asarray(student.match_ncc(faint(2.5e-7), TEMPLATE))
+        assert found.shape == (4, 5)
+        assert abs(found[2, 1]) <= 1e-3
+        assert abs(np.asarray(student.match_ncc(IMAGE, TEMPLATE))[4, 9] - 1) <= TOLERANCE
+
+    @pytest.mark.weight(1.5)
+    def test_a_template_counts_if_its_spread_is_above_the_limit(self, student):
         found = np.asarray(student.match_ncc(IMAGE, 4e-6 * STANDARD))
         assert found.shape == (8, 11)
         assert abs(found[4, 9] - 1) <= 1e-3
+
+    @pytest.mark.weight(1.5)
+    def test_a_template_gives_0_if_its_spread_is_below_the_limit(self, student):
+        assert abs(np.asarray(student.match_ncc(IMAGE, TEMPLATE))[4, 9] - 1) <= TOLERANCE
         agree(student.match_ncc(IMAGE, 2.5e-7 * STANDARD), np.zeros((8, 11)))
 
     @pytest.mark.weight(18)
@@ -482,6 +501,13 @@ class TestFindAllMatches:
         rows, columns = np.divmod(np.argsort(-response.ravel(), kind="stable"), 20)
         agree(boxes, np.stack([columns, rows, columns + 1, rows + 1], axis=1))
 
+    @pytest.mark.weight(0.5)
+    def test_of_equal_responses_in_one_row_the_leftmost_comes_first(self, student):
+        response = np.zeros((3, 14))
+        response[1, [2, 6, 10]] = 0.5
+        boxes, _ = matches(student.find_all_matches(response, (2, 3), 0.25))
+        agree(boxes[:, 0], [2, 6, 10])
+
     def test_boxes_and_scores_are_numpy_arrays_of_floats(self, student):
         for threshold, number in ((0.25, 2), (0.875, 0)):
             found = student.find_all_matches(LONELY, (2, 3), threshold)
@@ -510,7 +536,7 @@ class TestFindAllMatches:
         assert as_set(boxes[:, :1]) == {(2,)}
 
     @pytest.mark.weight(2)
-    def test_the_iou_threshold_is_0_3_if_not_given_and_can_be_changed(self, student):
+    def test_the_iou_threshold_is_three_tenths_if_not_given_and_can_be_changed(self, student):
         response = np.array([[0.75, 0.0, 0.5, 0.0, 0.0, 0.25]])  # 4 wide, 2 apart: IoU 2 / 6; 3 apart: 1 / 7
         assert len(matches(student.find_all_matches(response, (1, 4), 0.125))[0]) == 2
         assert len(matches(student.find_all_matches(response, (1, 4), 0.125, iou_threshold=0.5))[0]) == 3
@@ -584,6 +610,14 @@ class TestMatchMultiScale:
         assert abs(x - 32 * factor) <= 1.01 / scale
         assert abs(y - 10 * factor) <= 1.01 / scale
 
+    @pytest.mark.weight(0.5)
+    def test_the_place_lies_inside_the_original_image(self, student):
+        x, y, _, _ = quadruple(
+            student.match_multi_scale(enlarged(PICTURE, 0.5), PICTURE[10:26, 20:38], [2.0])
+        )  # 20 x 30
+        assert 2 < x < 30
+        assert 2 < y < 20
+
     @pytest.mark.weight(3)
     def test_at_scale_1_the_exact_place_is_found_with_score_1(self, student):
         agree(student.match_multi_scale(PICTURE, PICTURE[5:17, 21:30], [1.0]), [21, 5, 1, 1], 1e-3)
@@ -602,29 +636,46 @@ class TestMatchMultiScale:
     def test_the_score_is_a_correlation_also_in_a_darker_image(self, student):
         agree(student.match_multi_scale(PICTURE / 4 + 0.5, PICTURE[5:17, 21:30], [0.8, 1.0]), [21, 5, 1, 1], 1e-3)
 
-    @pytest.mark.weight(5)
-    def test_a_scale_at_which_only_one_side_of_the_template_fits_is_skipped(self, student):
-        wide, high = PICTURE[5:9, 10:50], PICTURE[4:36, 21:25]
+    @pytest.mark.weight(0.5)
+    def test_a_high_template_fits_into_a_high_image(self, student):
+        _, _, scale, score = quadruple(student.match_multi_scale(PICTURE.T, PICTURE.T[4:54, 10:20], [1.0]))  # 60 x 40
+        assert scale == 1.0
+        assert score > -1
+
+    @pytest.mark.weight(2.5)
+    def test_a_scale_at_which_the_template_is_only_too_wide_is_skipped(self, student):
+        wide = PICTURE[5:9, 10:50]
         agree(student.match_multi_scale(PICTURE, wide, [0.5, 1.0]), [10, 5, 1, 1], 1e-3)  # 20 x 30 against 4 x 40
+        assert student.raises(ValueError, "match_multi_scale", PICTURE, wide, [0.5])
+
+    @pytest.mark.weight(2.5)
+    def test_a_scale_at_which_the_template_is_only_too_high_is_skipped(self, student):
+        high = PICTURE[4:36, 21:25]
         agree(student.match_multi_scale(PICTURE, high, [0.5, 1.0]), [21, 4, 1, 1], 1e-3)  # 20 x 30 against 32 x 4
-        for template in (wide, high):
-            assert student.raises(ValueError, "match_multi_scale", PICTURE, template, [0.5])
+        assert student.raises(ValueError, "match_multi_scale", PICTURE, high, [0.5])
 
     @pytest.mark.weight(2)
     def test_a_template_as_large_as_the_resized_image_still_fits(self, student):
         agree(student.match_multi_scale(PICTURE, PICTURE, [0.5, 1.0]), [0, 0, 1, 1], 1e-3)
 
-    @pytest.mark.weight(4)
-    def test_the_sides_of_the_resized_image_are_rounded_neither_down_nor_up(self, student):
-        image = PICTURE[:15, :25]  # at 0.72: 10.8 x 18; at 0.68: 10.2 x 17
-        fits = quadruple(student.match_multi_scale(image, PICTURE[3:14, 2:20], [0.72]))
+    @pytest.mark.weight(2)
+    def test_sides_of_the_resized_image_are_rounded_up_where_up_is_nearer(self, student):
+        fits = quadruple(student.match_multi_scale(PICTURE[:15, :25], PICTURE[3:14, 2:20], [0.72]))  # 10.8 x 18
         agree(fits[:3], [0, 0, 0.72])
-        assert student.raises(ValueError, "match_multi_scale", image, PICTURE[3:14, 2:19], [0.68])
 
-    @pytest.mark.weight(4)
+    @pytest.mark.weight(2)
+    def test_sides_of_the_resized_image_are_rounded_down_where_down_is_nearer(self, student):
+        image, template = PICTURE[:15, :25], PICTURE[3:14, 2:19]  # at 0.68: 10.2 x 17
+        agree(quadruple(student.match_multi_scale(image, template, [1.0]))[2], 1.0)
+        assert student.raises(ValueError, "match_multi_scale", image, template, [0.68])
+
+    @pytest.mark.weight(2)
     def test_the_best_of_bad_matches_is_returned_with_its_negative_score(self, student):
         found = student.match_multi_scale(PICTURE, 1 - PICTURE, [1.0, 0.5])
         agree(found, [0, 0, 1, -1], 1e-3)
+
+    @pytest.mark.weight(2)
+    def test_a_place_is_returned_also_if_no_score_is_above_0(self, student):
         agree(student.match_multi_scale(PICTURE, np.full((3, 4), 0.5), [1.0, 0.5]), [0, 0, 1, 0], 1e-3)
 
     @pytest.mark.weight(4)
@@ -812,6 +863,10 @@ HOG_CASES = [
     (draw(85, 16, 16), 8, 2, 9),
 ]
 SMOOTH = np.round(smooth(33, 50) * 4096) / 4096
+STRONG_AT_THE_RIGHT = (
+    np.where(np.arange(16) < 8, 0, 0.1) + np.arange(16)[:, None] * np.where(np.arange(16) < 8, 1, 3) / 64
+)
+STRONG_AT_THE_RIGHT[:, 7:9] = 0.125  # level edges, three times as strong at the right
 
 
 @pytest.mark.task("hog")
@@ -864,12 +919,15 @@ class TestHog:
             assert found.shape == (2, 2, 9)
             assert (found.sum(axis=(0, 1)) > 0.1).nonzero()[0].tolist() == [expected]
 
-    @pytest.mark.weight(2)
+    @pytest.mark.weight(0.5)
     def test_strong_edges_count_more_than_weak_ones(self, student):
-        y, x = np.mgrid[:16, :16]
-        image = np.where(x < 8, y / 64, 0.1 + 3 * y / 64)  # level edges, three times as strong at the right
-        image[:, 7:9] = 0.125
-        found = np.asarray(student.hog(image, 8, 2, 9), dtype=float)[0, 0]
+        found = np.asarray(student.hog(STRONG_AT_THE_RIGHT, 8, 2, 9), dtype=float)[0, 0]
+        assert found.shape == (2, 2, 9)
+        assert found[0, 1, 4] > 1.5 * found[0, 0, 4] > 0
+
+    @pytest.mark.weight(1.5)
+    def test_an_edge_three_times_as_strong_counts_three_times(self, student):
+        found = np.asarray(student.hog(STRONG_AT_THE_RIGHT, 8, 2, 9), dtype=float)[0, 0]
         assert found.shape == (2, 2, 9)
         assert abs(found[0, 1, 4] / found[0, 0, 4] - 3) < 0.2
 
@@ -904,6 +962,14 @@ class TestHog:
         agree(student.hog(image, 5, 2, 9), expected_hog(image, 5, 2, 9), 1e-3)
         image = draw(87, 20, 28) / 2**16  # about 1e-5: as large as the constant
         agree(student.hog(image, 5, 2, 9), expected_hog(image, 5, 2, 9), 1e-3)
+
+    @pytest.mark.weight(0.5)
+    def test_the_small_constant_makes_the_faintest_blocks_shorter_than_1(self, student):
+        image = draw(87, 20, 28) / 2**16
+        lengths = [np.sqrt((np.asarray(found) ** 2).sum(axis=(2, 3, 4)))
+                   for found in (student.hog(image, 5, 2, 9), expected_hog(image, 5, 2, 9))]  # fmt: skip
+        assert lengths[0].shape == lengths[1].shape
+        assert lengths[0].max() <= lengths[1].max() + 1e-3
 
     @pytest.mark.weight(0.5)
     def test_an_image_without_gradients_gives_0_and_not_nan(self, student):
@@ -1052,6 +1118,15 @@ FLAT = np.zeros((5, 9))
 STIFF, FREE = (0.0, 0.0, 64.0, 64.0), (0.0, 0.0, 0.0, 0.0)
 
 
+def scores_with_an_empty_part(student):
+    """The scores with one part whose response has no rows, or no columns, of a function that is right otherwise."""
+    root = STARS[0][0]
+    agree(student.deformable_score(*STARS[0]), best_placements(*STARS[0]))
+    found = [np.asarray(student.deformable_score(root, [(np.zeros(size), (0, 0), STIFF)])) for size in ((0, 4), (3, 0))]
+    assert all(scores.shape == root.shape for scores in found)
+    return found
+
+
 @pytest.mark.task("deformable_score")
 class TestDeformableScore:
     @pytest.mark.weight(44)
@@ -1165,11 +1240,11 @@ class TestDeformableScore:
 
     @pytest.mark.weight(4)
     def test_a_part_with_an_empty_response_gives_minus_infinity(self, student):
-        agree(student.deformable_score(*STARS[0]), best_placements(*STARS[0]))
-        for shape in ((0, 4), (3, 0)):
-            found = np.asarray(student.deformable_score(STARS[0][0], [(np.zeros(shape), (0, 0), STIFF)]))
-            assert found.shape == STARS[0][0].shape
-            assert np.isneginf(found).all()
+        assert all(np.isneginf(found).all() for found in scores_with_an_empty_part(student))
+
+    @pytest.mark.weight(0.5)
+    def test_a_part_that_can_be_nowhere_rules_the_root_out(self, student):
+        assert all((found < -1e3).all() for found in scores_with_an_empty_part(student))
 
     @pytest.mark.weight(3)
     def test_the_arrays_that_were_passed_in_stay_as_they_were(self, student):

@@ -12,7 +12,7 @@ edit(
     {
         "total += (image[r : r + rows, c : c + columns] - template[r, c]) ** 2": "total += np.abs(image[r : r + rows, c : c + columns] - template[r, c])"
     },
-    hint="Differences are summed up as they are, or their absolute values. Expected are their squares.",
+    hint="The absolute differences are summed up. Expected are their squares.",
 )
 edit(
     "match_ssd",
@@ -246,7 +246,7 @@ edit(
     "match_ncc",
     "template_mean_kept",
     {"deviation = template - template.mean()": "deviation = template"},
-    hint="The mean of the template, or that of the patch, is not subtracted before multiplying.",
+    hint="Pixels are multiplied as they are. Of patch or template (one is enough) the mean has to be subtracted first.",
 )
 edit(
     "match_ncc",
@@ -256,7 +256,7 @@ edit(
         "squares += pixels**2": "squares += (pixels - image.mean()) ** 2",
         "total += pixels": "total += pixels - image.mean()",
     },
-    hint="The mean of the whole image is subtracted, or no mean. Every patch has a mean of its own.",
+    hint="The mean of the whole image is subtracted. Every patch has a mean of its own, and so has the template.",
 )
 edit(
     "match_ncc",
@@ -264,7 +264,7 @@ edit(
     {
         "scale = np.where(is_flat, 1, patch_std * template.std())\n    return np.where(is_flat, 0, np.clip(products / n / scale, -1, 1))": "with np.errstate(all='ignore'):\n        return np.clip(products / n / (np.where(is_flat, 0, patch_std) * template.std()), -1, 1)"
     },
-    hint="Flat patches, or flat templates, give nan or infinity. Agreed is 0.",
+    hint="Where the patch or the template is flat you divide by 0, or by a rounding error. Look for that first: agreed is 0.",
 )
 edit(
     "match_ncc",
@@ -288,7 +288,7 @@ edit(
     "match_ncc",
     "absolute_value",
     {"np.clip(products / n / scale, -1, 1)": "np.clip(np.abs(products) / n / scale, -1, 1)"},
-    hint="Negatives of the template get positive values. Correlation has a sign.",
+    hint="The negative of the template is taken for a match: is there an absolute value? Correlation has a sign.",
 )
 edit(
     "match_ncc",
@@ -316,7 +316,7 @@ edit(
     "match_ncc",
     "flat_template_forgotten",
     {" | (template.std() < 1e-6)": ""},
-    hint="A flat template gives nan, or noise. Agreed is 0.",
+    hint="Flat patches are looked after, but a flat template is not: it gives nan, or noise. Agreed is 0.",
 )
 edit(
     "match_ncc",
@@ -480,7 +480,10 @@ edit(
 )
 
 
-@mutant("find_all_matches", hint="Suppressed candidates still suppress others, or only neighbouring peaks are kept.")
+@mutant(
+    "find_all_matches",
+    hint="A candidate that was suppressed still suppresses others. Compare only with the boxes that were kept.",
+)
 def suppressed_boxes_suppress(response, template_size, threshold, iou_threshold=0.3):
     h, w = template_size
     r, c = np.nonzero(response >= threshold)
@@ -617,7 +620,7 @@ edit(
     "find_all_matches",
     "candidates_column_by_column",
     {"rows, columns = np.nonzero(response >= threshold)": "columns, rows = np.nonzero(response.T >= threshold)"},
-    hint="Of equal responses the leftmost comes first. The first row by row is expected.",
+    hint="Of equal responses the leftmost of all rows comes first: candidates are listed column by column. Expected is row by row.",
 )
 edit(
     "find_all_matches",
@@ -731,6 +734,25 @@ edit(
     {"round(image.shape[1] * scale))": "round(image.shape[0] * scale))"},
     hint="The resized image looks stretched: each side of the image is multiplied by the scale.",
 )
+
+
+@mutant(
+    "match_multi_scale",
+    hint="Rows and columns of the resized image look swapped: cv2.resize wants (width, height), other than shape.",
+)
+def size_swapped_for_opencv(image, template, scales):
+    best = None
+    for s in scales:
+        size = (round(image.shape[0] * s), round(image.shape[1] * s))
+        if size[0] < template.shape[0] or size[1] < template.shape[1]:
+            continue
+        response = match_ncc(cv2.resize(image, size), template)
+        x, y = best_match(response)
+        if best is None or response[y, x] > best[3]:
+            best = (x / s, y / s, float(s), float(response[y, x]))
+    if best is None:
+        raise ValueError
+    return best
 
 
 @variant("match_multi_scale")
@@ -853,7 +875,7 @@ edit(
     "match_multi_scale",
     "amount_of_the_score",
     {"score = float(response[row, column])": "score = abs(float(response[row, column]))"},
-    hint="A negative of the template gets a positive score. Correlation has a sign.",
+    hint="The amount of the correlation is returned as score: the negative of the template looks like a perfect match.",
 )
 
 
@@ -961,7 +983,7 @@ edit(
 
 @mutant(
     "gradients",
-    hint="The quotient gy / gx is not defined where gx is 0 and loses the quadrant: level edges give nan or a wrong angle.",
+    hint="The quotient gy / gx is not defined where gx is 0, so level edges get a wrong angle. arctan2 takes both numbers.",
 )
 def quotient_of_differences(image):
     gx, gy = np.zeros(image.shape), np.zeros(image.shape)
@@ -1133,8 +1155,8 @@ edit(
 edit(
     "hog",
     "sum_not_divided_by_the_cell",
-    {"/ cell**2": "", "1e-5**2": "1e-2**2"},
-    hint="The values are almost right, but faint blocks differ: sum over the pixels divided by cell^2, and 1e-5 in the root.",
+    {" / cell**2": ""},
+    hint="Only the faintest blocks are wrong, and too long: the sum over a cell's pixels is divided by cell^2.",
 )
 edit(
     "hog",
@@ -1213,11 +1235,17 @@ edit(
 )
 edit(
     "hog",
+    "no_constant",
+    {" + 1e-5**2": ""},
+    hint="A block without gradients gives nan: 0 is divided by 0. That is what the small constant in the root is for.",
+)
+edit(
+    "hog",
     "constant_beside_the_root",
     {
         "np.sqrt((blocks**2).sum(axis=(2, 3, 4), keepdims=True) + 1e-5**2)": "(np.sqrt((blocks**2).sum(axis=(2, 3, 4), keepdims=True)) + 1e-5)"
     },
-    hint="Faint blocks come out too small: the constant is added inside the root, squared.",
+    hint="Only faint blocks are wrong, and too short: 1e-5 is added to the length. It stands inside the root, squared.",
 )
 
 
@@ -1469,7 +1497,7 @@ def small_neighbourhood(root, parts):
 
 @mutant(
     "deformable_score",
-    hint="Shifts out of the response read its other end (negative indices), or are clipped to its border without cost.",
+    hint="Shifts out of the response read its other end: a negative index counts from the back. Only places inside count.",
 )
 def indices_wrap(root, parts):
     total = root.astype(float).copy()
@@ -1483,6 +1511,17 @@ def indices_wrap(root, parts):
                         best = max(best, response[y + dy + v, x + dx + u] - (a * u + b * v + c * u * u + d * v * v))
             total[y, x] += best
     return total
+
+
+edit(
+    "deformable_score",
+    "anchor_clipped",
+    {
+        "np.arange(response.shape[1]) - columns - dx": "np.arange(response.shape[1]) - np.clip(columns + dx, 0, max(response.shape[1] - 1, 0))",
+        "np.arange(response.shape[0]) - rows - dy": "np.arange(response.shape[0]) - np.clip(rows + dy, 0, max(response.shape[0] - 1, 0))",
+    },
+    hint="An anchor outside of the response is moved to its border without cost. The move is a shift, and is paid for.",
+)
 
 
 @mutant(
@@ -1514,7 +1553,10 @@ def shape_of_the_root(root, parts):
     return total
 
 
-@mutant("deformable_score", hint="An empty response should give -inf, not an error or 0.")
+@mutant(
+    "deformable_score",
+    hint="A part with an empty response is left out, or stops everything. It can be nowhere, so the score is -inf.",
+)
 def empty_response_ignored(root, parts):
     total = root.astype(float).copy()
     for response, (dx, dy), (a, b, c, d) in parts:

@@ -30,7 +30,7 @@
 # | You need | PyTorch: tensors, `nn.Module`, autograd; eigenvectors or the SVD; Gaussians |
 # | Lecture | Autoencoders: PCA, Iris, Hinton's deep autoencoder, denoising, completion, retrieval, depth, VAE, KL and optimal transport |
 # | Work | 5 hours; the bonus half an hour more |
-# | Run | below 2 minutes and 1.1 GB of memory on two CPU cores |
+# | Run | below two minutes and 1 GB of memory on two CPU cores |
 #
 # **Reading**
 # - Hinton and Salakhutdinov, [Reducing the dimensionality of data with neural
@@ -49,7 +49,7 @@
 # its arguments. The library function that *is* the task is named in the task, and not allowed in its solution.
 #
 # **Stuck?** Go on. Tests of a task never need another task, except where your own solution calls one. Applications
-# (sections 4 to 7) bring their own nets. Only two experiments are built on your classes: section 3 trains your
+# (sections 4 to 7) bring their own nets. Only these are built on your classes: section 3 trains your
 # `Autoencoder`, sections 9, 10 and 12 your `VAE` with your `vae_loss`. In a terminal, `lfi check
 # notebooks/07_autoencoders/autoencoders.ipynb` lists which tasks pass their visible tests.
 
@@ -1893,15 +1893,15 @@ plt.show()
 # %% [markdown]
 # KL is $m^2 / (2\sigma^2)$: it explodes as the Gaussians sharpen, because it asks how surprised one would be, not how
 # far it is. In the limit of two points it is infinite everywhere but at 0, and gives no slope to follow. W2 is $m$,
-# whatever $\sigma$: it knows the geometry of the space. That is why models whose distributions hardly overlap (GANs)
-# are trained with transport distances, while the VAE, which adds its own noise and so always overlaps with N(0, I),
+# whatever $\sigma$: it knows the geometry of the space. That is why some models whose distributions hardly overlap
+# (Wasserstein GANs) are trained with a transport distance, while the VAE, which adds its own noise and so always overlaps with N(0, I),
 # can live with KL. In exchange KL needs no distance between points and speaks in nats: it adds to a log-likelihood.
 
 # %% [markdown]
 # ## 12 On MNIST
 #
 # With 28 x 28 pixels and 60000 examples everything gets sharper. If MNIST is on this machine, this cell trains your
-# VAE on it; `digits.mnist("MNIST", download=True)` fetches it (60 MB, by torchvision). `"FashionMNIST"` works, too.
+# VAE on it; `digits.mnist("MNIST", download=True)` fetches it (by torchvision). `"FashionMNIST"` works, too.
 
 # %% tags=["long", "measured"]
 try:
