@@ -26,7 +26,7 @@ def load(folder: Path, side: int = 256) -> list[Smear]:
 
 
 def read(image_path: Path, labels_path: Path, side: int) -> Smear | None:
-    """One square, its brightness scaled to [0, 1]; None if the picture is stained, too small, or without nuclei there."""
+    """One square, brightness scaled to [0, 1]; None if the picture is stained, too small, or without nuclei there."""
     import cv2
 
     image = cv2.imread(str(image_path))[:, :, ::-1]

@@ -66,7 +66,9 @@ class MaskRCNN(nn.Module):
     Source: He et al., "Mask R-CNN", ICCV 2017. Here one map instead of a pyramid, and box codes that all classes share.
     """
 
-    def __init__(self, parts: Parts, num_classes: int, sizes: Sequence[float], ratios: Sequence[float], width: int = 64):
+    def __init__(
+        self, parts: Parts, num_classes: int, sizes: Sequence[float], ratios: Sequence[float], width: int = 64
+    ):
         super().__init__()
         self.parts, self.num_classes, self.sizes, self.ratios = parts, num_classes, sizes, ratios
         self.neck = Neck(width)

@@ -184,7 +184,7 @@ def encode_in_double(boxes, anchors):
 
 edit(
     "decode_boxes",
-    "shift_in_pixels",
+    "shift_read_as_pixels",
     {"deltas[:, :2] * anchor_sizes": "deltas[:, :2]"},
     hint="Shifts look taken as pixels; they are shares of the anchor's sides.",
 )
@@ -841,7 +841,7 @@ edit(
 )
 edit(
     "roi_align",
-    "bins_exchanged",
+    "bins_of_x_along_y",
     {
         "output_size[0], features": "output_size[1], features",
         "output_size[1], features.shape[2]": "output_size[0], features.shape[2]",
@@ -850,7 +850,7 @@ edit(
 )
 edit(
     "roi_align",
-    "scale_forgotten",
+    "scale_left_out",
     {"(boxes * spatial_scale - 0.5)": "(boxes - 0.5)"},
     hint="Boxes are in pixels of the picture, the map is smaller.",
 )
@@ -918,7 +918,7 @@ edit(
 
 edit(
     "MaskHead",
-    "with_a_sigmoid",
+    "masks_with_a_sigmoid",
     {"self.masks(hidden)": "self.masks(hidden).sigmoid()"},
     hint="Masks lie between 0 and 1. Networks give logits here.",
 )
@@ -942,7 +942,7 @@ edit(
 )
 edit(
     "MaskHead",
-    "softmax_over_classes",
+    "classes_compete",
     {"self.masks(hidden)": "self.masks(hidden).log_softmax(dim=1)"},
     hint="The classes compete for each pixel. Every mask should be free of the others, and linear.",
 )
@@ -956,7 +956,7 @@ edit(
 )
 edit(
     "MaskHead",
-    "no_activation",
+    "masks_without_activation",
     {
         "hidden = F.relu(self.first(regions))": "hidden = self.first(regions)",
         "F.relu(self.second(hidden))": "self.second(hidden)",
@@ -1175,7 +1175,7 @@ edit(
 )
 edit(
     "paste_masks",
-    "axes_exchanged",
+    "masks_transposed",
     {"kri,kij,kcj->krc": "kri,kji,kcj->krc"},
     hint="Masks look mirrored at their diagonal: rows of the mask run along y.",
 )
@@ -1199,7 +1199,7 @@ edit(
 )
 edit(
     "paste_masks",
-    "sizes_exchanged",
+    "height_and_width_exchanged",
     {
         "weights(y1, y2, image_size[0]), weights(x1, x2, image_size[1])": "weights(y1, y2, image_size[1]), weights(x1, x2, image_size[0])"
     },
@@ -1254,7 +1254,7 @@ def paste_with_scipy(masks, boxes, image_size, threshold=0.5):
 
 edit(
     "paste_masks",
-    "in_two_steps",
+    "by_matrix_products",
     {
         'torch.einsum("kri,kij,kcj->krc", along_y, masks, along_x) >= threshold': "(along_y @ masks @ along_x.mT).ge(threshold)"
     },

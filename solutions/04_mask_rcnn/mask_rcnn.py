@@ -77,9 +77,13 @@ def generate_anchors(
 
 # %% nbgrader={"grade": true, "grade_id": "test_generate_anchors", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 received = generate_anchors((2, 3), 10, [8, 16], [0.25, 1.0])
-assert received.shape == (24, 4), f"2 * 3 places with 2 * 2 anchors: expected (24, 4), received {tuple(received.shape)}."
+assert received.shape == (24, 4), (
+    f"2 * 3 places with 2 * 2 anchors: expected (24, 4), received {tuple(received.shape)}."
+)
 assert received.dtype == torch.float32, f"Expected float32, received {received.dtype}."
-expected = torch.tensor([[-3.0, 3.0, 13.0, 7.0], [1.0, 1.0, 9.0, 9.0], [-11.0, 1.0, 21.0, 9.0], [-3.0, -3.0, 13.0, 13.0]])
+expected = torch.tensor(
+    [[-3.0, 3.0, 13.0, 7.0], [1.0, 1.0, 9.0, 9.0], [-11.0, 1.0, 21.0, 9.0], [-3.0, -3.0, 13.0, 13.0]]
+)
 assert torch.allclose(received[:4], expected), (
     f"The first place has its centre at (5, 5). Expected {expected.tolist()}, received {received[:4].tolist()}. "
     "Ratio 0.25 is height / width: the anchor of size 8 is 16 wide and 4 high. All ratios of the first size come first."
@@ -97,7 +101,6 @@ from grading import plain
 
 plain.score("mask_rcnn", "generate_anchors", globals())
 ### END HIDDEN TESTS
-
 
 
 # %% [markdown]
@@ -151,7 +154,6 @@ plain.score("mask_rcnn", "encode_boxes", globals())
 ### END HIDDEN TESTS
 
 
-
 # %% nbgrader={"grade": false, "grade_id": "decode_boxes", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def decode_boxes(deltas: Tensor, anchors: Tensor) -> Tensor:
     """Boxes from anchors; undoes `encode_boxes`.
@@ -193,7 +195,6 @@ from grading import plain
 
 plain.score("mask_rcnn", "decode_boxes", globals())
 ### END HIDDEN TESTS
-
 
 
 # %% [markdown]
@@ -240,7 +241,9 @@ def match_anchors(iou: Tensor, high: float = 0.7, low: float = 0.3) -> Tensor:
 
 
 # %% nbgrader={"grade": true, "grade_id": "test_match_anchors", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-iou = torch.tensor([[0.75, 0.0, 0.125], [0.5, 0.0, 0.0], [0.25, 0.25, 0.0], [0.0, 0.25, 0.5], [0.125, 0.0, 0.0], [0.0, 0.0, 0.0]])
+iou = torch.tensor(
+    [[0.75, 0.0, 0.125], [0.5, 0.0, 0.0], [0.25, 0.25, 0.0], [0.0, 0.25, 0.5], [0.125, 0.0, 0.0], [0.0, 0.0, 0.0]]
+)
 before = iou.clone()
 received = match_anchors(iou, 0.75, 0.25)
 expected = [0, -2, 0, 2, -1, -1]
@@ -250,7 +253,9 @@ assert received.tolist() == expected, (
     "Ground truth 1 has its highest IoU, 0.25, with anchors 2 and 3: both are rescued, each for its own best. "
     "Ground truth 2 is rescued by anchor 3."
 )
-assert match_anchors(torch.tensor([[0.5, 0.0]]), 0.75, 0.25).tolist() == [0], "The best anchor of an object is positive."
+assert match_anchors(torch.tensor([[0.5, 0.0]]), 0.75, 0.25).tolist() == [0], (
+    "The best anchor of an object is positive."
+)
 assert match_anchors(torch.zeros(3, 1), 0.75, 0.25).tolist() == [-1, -1, -1], (
     "An object that no anchor touches rescues nobody: its highest IoU is 0."
 )
@@ -263,7 +268,6 @@ from grading import plain
 
 plain.score("mask_rcnn", "match_anchors", globals())
 ### END HIDDEN TESTS
-
 
 
 # %% [markdown]
@@ -331,7 +335,6 @@ plain.score("mask_rcnn", "RPNHead", globals())
 ### END HIDDEN TESTS
 
 
-
 # %% [markdown]
 # ### Task: `filter_proposals`
 #
@@ -388,7 +391,13 @@ def filter_proposals(
 
 # %% nbgrader={"grade": true, "grade_id": "test_filter_proposals", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 boxes = torch.tensor(
-    [[-4.0, 2.0, 8.0, 10.0], [0.0, 2.0, 8.0, 9.0], [10.0, 3.0, 40.0, 8.0], [19.5, 0.0, 30.0, 12.0], [2.0, 0.0, 4.0, 12.0]]
+    [
+        [-4.0, 2.0, 8.0, 10.0],
+        [0.0, 2.0, 8.0, 9.0],
+        [10.0, 3.0, 40.0, 8.0],
+        [19.5, 0.0, 30.0, 12.0],
+        [2.0, 0.0, 4.0, 12.0],
+    ]
 )
 scores = torch.tensor([-1.0, 2.0, 0.5, 3.0, 0.0])
 before = boxes.clone(), scores.clone()
@@ -414,7 +423,6 @@ from grading import plain
 
 plain.score("mask_rcnn", "filter_proposals", globals())
 ### END HIDDEN TESTS
-
 
 
 # %% [markdown]
@@ -492,7 +500,6 @@ from grading import plain
 
 plain.score("mask_rcnn", "roi_pool", globals())
 ### END HIDDEN TESTS
-
 
 
 # %% [markdown]
@@ -579,7 +586,6 @@ plain.score("mask_rcnn", "roi_align", globals())
 ### END HIDDEN TESTS
 
 
-
 # %% [markdown]
 # ### Task: `MaskHead`
 #
@@ -639,7 +645,6 @@ plain.score("mask_rcnn", "MaskHead", globals())
 ### END HIDDEN TESTS
 
 
-
 # %% [markdown]
 # ### Task: `mask_loss`
 #
@@ -689,8 +694,12 @@ assert abs(float(received) - expected) < 1e-4, (
 )
 other = logits.clone()
 other[0, :2] = 50.0
-assert torch.allclose(mask_loss(other, labels, targets), torch.as_tensor(received)), "Channels of other classes do not count."
-assert torch.isfinite(mask_loss(500 * logits, labels, targets)), "Large logits should give a large loss, not inf or nan."
+assert torch.allclose(mask_loss(other, labels, targets), torch.as_tensor(received)), (
+    "Channels of other classes do not count."
+)
+assert torch.isfinite(mask_loss(500 * logits, labels, targets)), (
+    "Large logits should give a large loss, not inf or nan."
+)
 empty = torch.zeros(0, 3, 2, 2, requires_grad=True)
 received = mask_loss(empty, labels[:0], targets[:0])
 assert received.item() == 0 and received.requires_grad, f"No regions: expected 0 with a gradient, received {received}."
@@ -701,7 +710,6 @@ from grading import plain
 
 plain.score("mask_rcnn", "mask_loss", globals())
 ### END HIDDEN TESTS
-
 
 
 # %% [markdown]
@@ -778,7 +786,6 @@ plain.score("mask_rcnn", "paste_masks", globals())
 ### END HIDDEN TESTS
 
 
-
 # %% [markdown]
 # ### Task (bonus): `panoptic_quality`
 #
@@ -845,7 +852,9 @@ for name in ("sq", "rq", "pq"):
 received = panoptic_quality(torch.tensor([[1, 1, 2, 2]]), torch.tensor([[3, 4, 4, 3]]))
 assert received == {"pq": 0.0, "sq": 0.0, "rq": 0.0}, f"Nothing matches: expected zeros, received {received}."
 received = panoptic_quality(torch.tensor([[1, 1, 1, 2]]), torch.tensor([[5, 5, 5, 5]]))
-assert abs(received["pq"] - 0.5) < 1e-6, f"One match of 0.75 and one false positive: expected 0.5, received {received['pq']}."
+assert abs(received["pq"] - 0.5) < 1e-6, (
+    f"One match of 0.75 and one false positive: expected 0.5, received {received['pq']}."
+)
 print("panoptic_quality: the visible tests pass")
 ### BEGIN HIDDEN TESTS
 from grading import plain
