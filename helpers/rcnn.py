@@ -12,12 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision import ops
+from torchvision.models.detection import _utils, mask_rcnn, roi_heads, rpn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from helpers.backbones import CHANNELS
 from helpers.blood import Smear
 
-STRIDE = 4  # of the map that regions are cut from
-RPN_STRIDE = 8
+STRIDE = 4  # of the map that proposals are made on and regions are cut from
+BOX = 5  # bins along a side of a region for its class and box; the paper takes 7
 MASK = 28  # entries along a side of a mask
 _CODE_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the second stage: codes of its small corrections get a spread of about 1
 
@@ -34,6 +36,7 @@ class Parts(NamedTuple):
     roi_align: Callable
     MaskHead: Callable
     mask_loss: Callable
+    paste_masks: Callable
 
 
 class Neck(nn.Module):
@@ -60,7 +63,7 @@ class MaskRCNN(nn.Module):
     Args:
         parts: see there.
         num_classes: without background.
-        sizes, ratios: of the anchors, at each place of the map of stride 8.
+        sizes, ratios: of the anchors, at each place of the map of stride 4.
         width: channels of the neck.
 
     Source: He et al., "Mask R-CNN", ICCV 2017. Here one map instead of a pyramid, and box codes that all classes share.
@@ -73,7 +76,7 @@ class MaskRCNN(nn.Module):
         self.parts, self.num_classes, self.sizes, self.ratios = parts, num_classes, sizes, ratios
         self.neck = Neck(width)
         self.rpn = parts.RPNHead(width, len(sizes) * len(ratios))
-        self.box = nn.Sequential(nn.Linear(width * 49, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU())
+        self.box = nn.Sequential(nn.Linear(width * BOX**2, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU())
         self.classes = nn.Linear(256, num_classes + 1)  # the last one is background
         self.codes = nn.Linear(256, 4)
         self.mask = parts.MaskHead(width, num_classes)
@@ -82,12 +85,12 @@ class MaskRCNN(nn.Module):
 
     def anchors(self, features: Tensor) -> Tensor:
         """(A, 4) anchors of a map of stride 4, on its device."""
-        size = (features.shape[2] // 2, features.shape[3] // 2)
-        return self.parts.generate_anchors(size, RPN_STRIDE, self.sizes, self.ratios).to(features.device)
+        size = tuple(features.shape[2:])
+        return self.parts.generate_anchors(size, STRIDE, self.sizes, self.ratios).to(features.device)
 
     def score_anchors(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N, A) and codes (N, A, 4) of all anchors, in the order of `anchors`."""
-        logits, codes = self.rpn(F.avg_pool2d(features, 2))
+        logits, codes = self.rpn(features)
         number, kinds, height, width = logits.shape
         codes = codes.reshape(number, kinds, 4, height, width).permute(0, 3, 4, 1, 2)
         return logits.permute(0, 2, 3, 1).reshape(number, -1), codes.reshape(number, -1, 4)
@@ -124,6 +127,11 @@ class MaskRCNN(nn.Module):
             shift.append(F.smooth_l1_loss(code[positive], goal, reduction="sum", beta=1 / 9) / max(len(chosen), 1))
         return {"objectness": torch.stack(objectness).mean(), "proposals": torch.stack(shift).mean()}
 
+    def first_losses(self, maps: Sequence[Tensor], targets: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """As `losses`, of the first stage alone."""
+        losses = self.rpn_loss(self.neck(maps), targets)
+        return losses | {"total": sum(losses.values())}
+
     # ------------------------------------------------------------ second stage
 
     def cut(self, features: Tensor, boxes: Sequence[Tensor], size: int) -> Tensor:
@@ -135,7 +143,7 @@ class MaskRCNN(nn.Module):
 
     def judge(self, features: Tensor, boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits of classes (K, C + 1) and codes (K, 4) of regions."""
-        hidden = self.box(self.cut(features, boxes, 7).flatten(1))
+        hidden = self.box(self.cut(features, boxes, BOX).flatten(1))
         return self.classes(hidden), self.codes(hidden)
 
     def losses(
@@ -200,6 +208,125 @@ class MaskRCNN(nn.Module):
             masks = masks[torch.arange(len(label)), label]
             found.append({"boxes": boxes[region], "scores": scores[region, label], "labels": label, "masks": masks})
         return found
+
+
+# ---------------------------------------------------------------- the parts as torchvision has them
+
+
+def _generate_anchors(feature_size, stride, sizes, aspect_ratios) -> Tensor:
+    """Sides are rounded to whole pixels."""
+    generator = AnchorGenerator((tuple(sizes),), (tuple(aspect_ratios),))
+    (anchors,) = generator.grid_anchors([feature_size], [[torch.tensor(stride), torch.tensor(stride)]])
+    by_ratio = anchors.reshape(-1, len(aspect_ratios), len(sizes), 4)
+    return by_ratio.transpose(1, 2).reshape(-1, 4) + stride / 2
+
+
+def _match_anchors(iou, high=0.7, low=0.3) -> Tensor:
+    touched = (iou > 0).any(dim=0).nonzero()[:, 0]
+    if not len(touched):
+        return torch.full((len(iou),), -1, device=iou.device)
+    matches = _utils.Matcher(high, low, allow_low_quality_matches=True)(iou[:, touched].T)
+    return torch.where(matches >= 0, touched[matches.clamp(min=0)], matches)
+
+
+class _RPNHead(rpn.RPNHead):
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        (logits,), (codes,) = super().forward([features])
+        return logits, codes
+
+
+def _filter_proposals(boxes, scores, image_size, pre_nms, post_nms, iou_threshold, min_size=1.0):
+    """It takes the best `pre_nms` before it clips them."""
+    limits = [{"training": number, "testing": number} for number in (pre_nms, post_nms)]
+    network = rpn.RegionProposalNetwork(AnchorGenerator(), None, 0.7, 0.3, 64, 0.5, *limits, iou_threshold)
+    network.min_size = min_size
+    found = network.filter_proposals(boxes[None], scores[None], [image_size], [len(boxes)])
+    return found[0][0], found[1][0].logit()
+
+
+def _roi_align(features, boxes, output_size, spatial_scale, sampling_ratio=2) -> Tensor:
+    return ops.roi_align(features[None], [boxes], output_size, spatial_scale, sampling_ratio, aligned=True)
+
+
+def _mask_head(in_channels: int, num_classes: int) -> nn.Module:
+    heads = mask_rcnn.MaskRCNNHeads(in_channels, (64, 64), 1)
+    return nn.Sequential(heads, mask_rcnn.MaskRCNNPredictor(64, 64, num_classes))
+
+
+def _mask_loss(logits, labels, targets) -> Tensor:
+    side = logits.shape[-1]
+    whole = logits.new_tensor([-0.5, -0.5, side - 0.5, side - 0.5]).expand(len(labels), 4)
+    numbers = torch.arange(len(labels), device=labels.device)
+    return roi_heads.maskrcnn_loss(logits, [whole], [targets], [labels], [numbers])
+
+
+def _paste_masks(masks, boxes, image_size, threshold=0.5) -> Tensor:
+    """Boxes are widened by a pixel of the mask and rounded."""
+    return roi_heads.paste_masks_in_image(masks[:, None], boxes, image_size)[:, 0] >= threshold
+
+
+_CODER = _utils.BoxCoder((1.0, 1.0, 1.0, 1.0))
+TORCHVISION = Parts(
+    _generate_anchors,
+    _CODER.encode_single,
+    _CODER.decode_single,
+    _match_anchors,
+    _RPNHead,
+    _filter_proposals,
+    _roi_align,
+    _mask_head,
+    _mask_loss,
+    _paste_masks,
+)
+
+
+def assemble(**own: Callable) -> Parts:
+    """Parts of one's own, as far as they do on a small example what torchvision's do; else torchvision's. Says which.
+
+    Args:
+        own: functions and classes by their names in `Parts`; torchvision's for those that are left out.
+    """
+    unfit = []
+    for name, part in own.items():
+        try:
+            with torch.no_grad():
+                results = [_try(name, some) for some in (part, getattr(TORCHVISION, name))]
+            fits = all(torch.allclose(a, b, atol=1e-3) for a, b in zip(*results, strict=True))
+        except Exception:  # whatever goes wrong in a student's function, it is not used
+            fits = False
+        if not fits:
+            unfit.append(name)
+    print(f"{len(own) - len(unfit)} parts are yours" + (f"; torchvision's: {', '.join(unfit)}" if unfit else "") + ".")
+    return TORCHVISION._replace(**{name: part for name, part in own.items() if name not in unfit})
+
+
+def _try(name: str, part: Callable) -> tuple[Tensor, ...]:
+    """What a part makes of a small example; of networks only the shapes."""
+    boxes = torch.tensor([[2.0, 3.0, 12.0, 9.0], [5.0, 5.0, 25.0, 17.0], [20.0, 0.0, 31.0, 23.0]])
+    anchors = boxes + torch.tensor([1.0, -2.0, 4.0, 3.0])
+    scores = torch.tensor([0.5, -1.0, 2.0])
+    ramp = torch.arange(48.0).reshape(1, 6, 8)
+    masks = torch.tensor([[[1.0, 1.0, 0.0, 0.0]] * 4] * 3)
+    if name in ("RPNHead", "MaskHead"):
+        found = part(8, 3)(torch.rand(2, 8, 14, 14))
+        return tuple(torch.tensor(one.shape) for one in (found if isinstance(found, tuple) else (found,)))
+    arguments = {
+        "generate_anchors": ((2, 3), 8, (6.0, 16.0), (1.0,)),
+        "encode_boxes": (boxes, anchors),
+        "decode_boxes": (boxes / 40, anchors),
+        "match_anchors": (torch.tensor([[0.8, 0.1], [0.5, 0.2], [0.1, 0.4]]), 0.7, 0.3),
+        "filter_proposals": (boxes, scores, (24, 32), 3, 2, 0.7, 2.0),
+        "roi_align": (ramp, boxes, (2, 3), 0.25),
+        "mask_loss": (2 * masks[:, None] - ramp[:, :4, :4], torch.zeros(3, dtype=torch.long), masks),
+        "paste_masks": (masks, boxes.round(), (24, 32)),
+    }[name]
+    found = part(*arguments)
+    if name == "paste_masks":  # torchvision's differs by pixels at the rim
+        return (found.flatten(1).sum(dim=1).div(100).round(),)
+    return found if isinstance(found, tuple) else (found,)
+
+
+# ---------------------------------------------------------------- sampling, targets, records
 
 
 def _sample(matches: Tensor, number: int, positives: int) -> tuple[Tensor, Tensor]:
