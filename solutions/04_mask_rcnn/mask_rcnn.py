@@ -14,11 +14,11 @@
 # %% [markdown]
 # # 4 Mask R-CNN: two stages, one network
 #
-# First ask where something might be, then look at each place again: what is it, where does it end, which pixels are
-# its own? From R-CNN (2014) to Mask R-CNN (2017) this is one line of thought, and each step of it removes the most
-# expensive part of the one before. You write the parts of the last step: anchors, their codes and matches, the
-# region proposal network, the two ways to cut a region out of a feature map, the mask head, its loss, and the way back
-# from small masks to the picture. Put together, your parts find blood cells one by one, also where they touch.
+# First ask where something might be, then look at each place again: what is it, where does it end, which pixels are its
+# own? From R-CNN (2014) to Mask R-CNN (2017) this is one line of thought, and each step of it removes the most
+# expensive part of the one before. You write the parts of the last step: anchors, their codes and matches, the region
+# proposal network, the two ways to cut a region out of a feature map, the mask head, its loss, and the way back from
+# small masks to the picture. Put together, your parts find blood cells one by one, also where they touch.
 #
 # **After this notebook you can**
 # - tell R-CNN, Fast, Faster and Mask R-CNN apart by what each computes once and what it computes for each region;
@@ -35,8 +35,8 @@
 # | Run | about 100 seconds and 2 GB of memory on two CPU cores |
 #
 # **Reading**
-# - Girshick et al., [R-CNN](https://arxiv.org/abs/1311.2524), CVPR 2014; Girshick,
-#   [Fast R-CNN](https://arxiv.org/abs/1504.08083), ICCV 2015 (RoIPool, section 2.1).
+# - Girshick et al., [R-CNN](https://arxiv.org/abs/1311.2524), CVPR 2014; Girshick, [Fast
+#   R-CNN](https://arxiv.org/abs/1504.08083), ICCV 2015 (RoIPool, section 2.1).
 # - Ren et al., [Faster R-CNN](https://arxiv.org/abs/1506.01497), NeurIPS 2015: section 3 is sections 2 to 5 here.
 # - He et al., [Mask R-CNN](https://arxiv.org/abs/1703.06870), ICCV 2017: RoIAlign, the mask head, table 2.
 # - Kirillov et al., [Panoptic segmentation](https://arxiv.org/abs/1801.00868), CVPR 2019, section 4.
@@ -74,8 +74,8 @@ kept = training.Kept()
 
 # %% [markdown]
 # The data are the generated blood smears of notebook 03 (`helpers.blood`), this time with a mask for each cell: red
-# cells (orange-red, solid), white cells (blue, dashed) and platelets (green, dotted). Red cells are translucent: where two overlap,
-# the pixels belong to both. A box says where a cell is; only masks say which pixels are whose.
+# cells (orange-red, solid), white cells (blue, dashed) and platelets (green, dotted). Red cells are translucent: where
+# two overlap, the pixels belong to both. A box says where a cell is; only masks say which pixels are whose.
 
 # %%
 SIZE = HEIGHT, WIDTH = (160, 224)
@@ -109,14 +109,14 @@ plt.show()
 # | Faster R-CNN (2015) | a small network on the same features, the RPN: 300 proposals | as before | boxes only |
 # | Mask R-CNN (2017) | the same | as before, with RoIAlign; a second head draws a mask of each detection | |
 #
-# Nothing is thrown away on the way: each step keeps the parts of the one before, moves work from "for each region" to "once
-# a picture", and adds one idea.
+# Nothing is thrown away on the way: each step keeps the parts of the one before, moves work from "for each region" to
+# "once a picture", and adds one idea.
 #
 # **Predict first:** which of the four steps saves most? What does the mask head add, for the 100 best detections?
 #
-# The cell measures all four on the same picture with the same small backbone (EfficientNet-Lite0) and untrained
-# heads: only the time counts. R-CNN is measured on 8 regions and scaled to 2000. The proposals of R-CNN and Fast R-CNN
-# are taken for free.
+# The cell measures all four on the same picture with the same small backbone (EfficientNet-Lite0) and untrained heads:
+# only the time counts. R-CNN is measured on 8 regions and scaled to 2000. The proposals of R-CNN and Fast R-CNN are
+# taken for free.
 
 # %% tags=["long"]
 # This cell only measures and prints: you need not read it.
@@ -165,16 +165,17 @@ for name, parts_of in steps.items():
 #
 # The step from R-CNN to Fast R-CNN: 2000 passes of the CNN become one, with 2000 small heads. What is left is the
 # regions, and Faster R-CNN has fewer of them, as a network that learns where to look needs 300 guesses for what a fixed
-# rule needs 2000 for; the RPN itself costs next to nothing. The mask head runs on the final detections only, and
-# costs about as much as the rest of the second stage: it is convolutional and works on 14 x 14 features each.
+# rule needs 2000 for; the RPN itself costs next to nothing. The mask head runs on the final detections only, but on 14
+# x 14 features of each, with convolutions: on two CPU cores with a backbone as small as this it costs more than all the
+# rest. With the paper's large backbone on a GPU it adds some 20 %.
 # </details>
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "question_sharing", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ### Question: what is shared?
 #
-# (a) R-CNN and Fast R-CNN take the same 2000 proposals and the same CNN. Where exactly does the saving come from, and why is it
-# not a factor of 2000? (b) The RPN takes its features from the same map as the second stage. Name one advantage
-# besides speed, and one thing that must hold for the training. (c) The RPN has boxes already. Why is there a
+# (a) R-CNN and Fast R-CNN take the same 2000 proposals and the same CNN. Where exactly does the saving come from, and
+# why is it not a factor of 2000? (b) The RPN takes its features from the same map as the second stage. Name one
+# advantage besides speed, and one thing that must hold for the training. (c) The RPN has boxes already. Why is there a
 # second stage?
 #
 # === BEGIN MARK SCHEME ===
@@ -187,23 +188,24 @@ for name, parts_of in steps.items():
 # === END MARK SCHEME ===
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "answer_sharing", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
-# (a) The regions overlap again and again, and R-CNN computes the features of each pixel anew for every region that holds it.
-# Fast R-CNN computes the map once and cuts the regions out of it. Pooling and the head remain for each region, so the
-# gain is the ratio of a CNN pass to a head rather than 2000.
+# (a) The regions overlap again and again, and R-CNN computes the features of each pixel anew for every region that
+# holds it. Fast R-CNN computes the map once and cuts the regions out of it. Pooling and the head remain for each
+# region, so the gain is the ratio of a CNN pass to a head rather than 2000.
 #
-# (b) The proposals are learned for the objects at hand, in place of a hand-made rule, and the features serve both. For that the
-# backbone must be trained with both losses, together or in turns; the coordinates of the proposals are taken as constants.
+# (b) The proposals are learned for the objects at hand, in place of a hand-made rule, and the features serve both. For
+# that the backbone must be trained with both losses, together or in turns; the coordinates of the proposals are taken
+# as constants.
 #
-# (c) At each place the RPN sees the same 3 x 3 window, for a platelet and for a white cell. The second
-# stage gets features cut out exactly for the region, in a fixed number of bins; with these it names the class and
-# corrects the box once more.
+# (c) At each place the RPN sees the same 3 x 3 window, for a platelet and for a white cell. The second stage gets
+# features cut out exactly for the region, in a fixed number of bins; with these it names the class and corrects the box
+# once more.
 
 # %% [markdown]
 # ## 2 Anchors
 #
-# A network that says "there is a box" at each place of a map needs something to start from. Faster R-CNN lays the
-# same few boxes, the **anchors**, at every place; the network then says of each whether it holds an object, and how to
-# move and stretch it.
+# A network that says "there is a box" at each place of a map needs something to start from. Faster R-CNN lays the same
+# few boxes, the **anchors**, at every place; the network then says of each whether it holds an object, and how to move
+# and stretch it.
 #
 # ### Task: `generate_anchors`
 #
@@ -277,8 +279,8 @@ plain.score("mask_rcnn", "generate_anchors", globals())
 
 
 # %% [markdown]
-# Left, your nine anchors at one place of a map of stride 8; the dots are the centres of all places. Right, what they should
-# look like, by torchvision (which rounds to whole pixels).
+# Left, your nine anchors at one place of a map of stride 8; the dots are the centres of all places. Right, what they
+# should look like, by torchvision (which rounds to whole pixels).
 
 # %%
 grid = (HEIGHT // 8, WIDTH // 8)
@@ -299,12 +301,13 @@ plt.show()
 #
 # An object that no anchor overlaps well can hardly be learned. So, before any training: what is the best IoU of each
 # true box with all anchors? The cell draws, for two sets of anchors, the share of the objects whose best IoU reaches a
-# threshold, and by class the share that reaches 0.5. One set is the paper's: sizes 128, 256 and 512 with three ratios, for
-# pictures 1000 pixels wide, scaled to ours. The other is yours. (Anchors here and in what follows are torchvision's.)
+# threshold, and by class the share that reaches 0.5. One set is the paper's: sizes 128, 256 and 512 with three ratios,
+# for pictures 1000 pixels wide, scaled to ours. The other is yours. (Anchors here and in what follows are
+# torchvision's.)
 #
-# **Improve it:** change `MY_STRIDE`, `MY_SIZES` and `MY_RATIOS` until at least 95 % of the objects of *every* class reach 0.5, with
-# at most three anchors at a place. Look at the boxes above first: how large is each kind of cell? And how far may an
-# anchor's centre be from a platelet's?
+# **Improve it:** change `MY_STRIDE`, `MY_SIZES` and `MY_RATIOS` until at least 95 % of the objects of *every* class
+# reach 0.5, with at most three anchors at a place. Look at the boxes above first: how large is each kind of cell? And
+# how far may an anchor's centre be from a platelet's?
 
 # %%
 MY_STRIDE, MY_SIZES, MY_RATIOS = 8, (24.0, 48.0, 96.0), (1.0,)
@@ -344,11 +347,11 @@ show_coverage({"the paper's, scaled": OF_THE_PAPER, "mine": (MY_STRIDE, MY_SIZES
 # %% [markdown]
 # <details><summary>Resolution</summary>
 #
-# One size for each kind of cell, ratio 1, as cells are round: 14, 34 and 64 pixels. That is not enough for platelets, of which half
-# reach 0.5: with stride 8 the nearest centre may be 4 pixels off in x and in y, a third of a platelet. Stride 4 covers nearly
-# everything (the cell below), with a third of the paper's anchors at a place, but four times as many places. The rest are
-# cells that the border cuts off. Sizes matter more than ratios: an anchor of twice the side has an IoU of 1/4 at
-# best.
+# One size for each kind of cell, ratio 1, as cells are round: 14, 34 and 64 pixels. That is not enough for platelets,
+# of which half reach 0.5: with stride 8 the nearest centre may be 4 pixels off in x and in y, a third of a platelet.
+# Stride 4 covers nearly everything (the cell below), with a third of the paper's anchors at a place, but four times as
+# many places. The rest are cells that the border cuts off. Sizes matter more than ratios: an anchor of twice the side
+# has an IoU of 1/4 at best.
 # </details>
 
 # %%
@@ -358,9 +361,9 @@ show_coverage({"the paper's, scaled": OF_THE_PAPER, "those used below": (rcnn.ST
 # %% [markdown]
 # ## 3 How to say a box
 #
-# The network says how a box differs from its anchor. In pixels the same mistake would be a large number for a
-# white cell and a small one for a platelet, so shifts are shares of the anchor, and sizes are logarithms: twice as wide is as far from
-# right as half as wide, and no number gives a negative width.
+# The network says how a box differs from its anchor. In pixels the same mistake would be a large number for a white
+# cell and a small one for a platelet, so shifts are shares of the anchor, and sizes are logarithms: twice as wide is as
+# far from right as half as wide, and no number gives a negative width.
 #
 # ### Tasks: `encode_boxes` and `decode_boxes`
 #
@@ -456,21 +459,22 @@ plain.score("mask_rcnn", "decode_boxes", globals())
 
 
 # %% [markdown]
-# Your four numbers at work, from an anchor (blue) to the white cell (dashed): first only the shift, then only the
+# Your four numbers at work, from an anchor (blue, dotted) to a red cell (dashed): first only the shift, then only the
 # size, then both. Both should end on the dashed box.
 
 # %%
-white_cell = torch.from_numpy(smears[0].boxes[smears[0].labels == blood.WBC][:1])
-beside = (white_cell[:, :2] + white_cell[:, 2:]) / 2 + torch.tensor([-14.0, 9.0])
-anchor = torch.cat([beside - 16, beside + 16], dim=1)
-code = encode_boxes(white_cell, anchor)
+cell = torch.from_numpy(smears[0].boxes[np.abs(smears[0].boxes - [77, 49, 115, 86]).sum(axis=1).argmin()])[None]
+beside = (cell[:, :2] + cell[:, 2:]) / 2 + torch.tensor([-14.0, 9.0])
+anchor = torch.cat([beside - 12, beside + 12], dim=1)
+code = encode_boxes(cell, anchor)
 print("tx, ty, tw, th:", [round(value, 2) for value in code[0].tolist()])
-masks_of_code = {"shift only": (1, 1, 0, 0), "size only": (0, 0, 1, 1), "both": (1, 1, 1, 1)}
-axes = plotting.side_by_side([smears[0].image] * 3, list(masks_of_code), height=1.9)
-for ax, mask in zip(axes, masks_of_code.values(), strict=True):
-    plotting.show_boxes(ax, anchor.numpy(), color=plotting.BLUE, style=":")
-    plotting.show_boxes(ax, decode_boxes(code * torch.tensor(mask), anchor).numpy(), color=plotting.RED, width=2.2)
-    plotting.show_boxes(ax, white_cell.numpy(), color=plotting.BLACK, style="--")
+switched_on = {"shift only": (1, 1, 0, 0), "size only": (0, 0, 1, 1), "both": (1, 1, 1, 1)}
+axes = plotting.side_by_side([smears[0].image[:, :160]] * 3, list(switched_on), height=2.2)
+for ax, switches in zip(axes, switched_on.values(), strict=True):
+    plotting.show_boxes(ax, anchor.numpy(), color=plotting.BLUE, style=":", width=2)
+    plotting.show_boxes(ax, decode_boxes(code * torch.tensor(switches), anchor).numpy(), color=plotting.RED, width=2.5)
+    plotting.show_boxes(ax, cell.numpy(), color=plotting.BLACK, style="--")
+    ax.set(xlim=(50, 150), ylim=(120, 30))
 plt.show()
 
 # %% [markdown]
@@ -549,9 +553,9 @@ plain.score("mask_rcnn", "match_anchors", globals())
 
 
 # %% [markdown]
-# Your matches on a smear. Left, the anchors that answer for an object (it should be one or more on every cell), middle, the ignored
-# ones, which overlap a cell by something between 0.3 and 0.7. All others, by far the most, are background. The printed
-# numbers of torchvision should be the same as yours.
+# Your matches on a smear. Left, the anchors that answer for an object (at least one on every cell); right, the centres
+# of the ignored ones, which overlap a cell by something between 0.3 and 0.7. All others, by far the most, are
+# background. The printed numbers of torchvision should be the same as yours.
 
 # %%
 anchors = rcnn.TORCHVISION.generate_anchors((HEIGHT // 4, WIDTH // 4), 4, SIZES, RATIOS)
@@ -559,15 +563,16 @@ overlaps = ops.box_iou(anchors, torch.from_numpy(smears[1].boxes))
 matches = match_anchors(overlaps)
 axes = plotting.side_by_side([smears[1].image] * 2, ["positive", "ignored"], height=2.2)
 plotting.show_boxes(axes[0], anchors[matches >= 0].numpy(), color=plotting.BLUE, width=0.9)
-plotting.show_boxes(axes[1], anchors[matches == -2].numpy(), color=plotting.BLACK, style=":", width=0.9)
+ignored = anchors[matches == -2]
+axes[1].plot(*((ignored[:, :2] + ignored[:, 2:]) / 2).T, ".", color=plotting.BLACK, markersize=2)
 plt.show()
 for name, found in {"yours": matches, "torchvision's": rcnn.TORCHVISION.match_anchors(overlaps)}.items():
     numbers = [int(some.sum()) for some in (found >= 0, found == -2, found == -1)]
     print(f"{name:14} {numbers[0]} positive, {numbers[1]} ignored, {numbers[2]} background of {len(anchors)}")
 
 # %% [markdown]
-# 6720 anchors, and some 130 positives. Trained on all, the network would learn to say "nothing": the loss takes
-# 64 anchors of each picture, at most half of them positive, and draws the rest among the background.
+# 6720 anchors, and some 60 positives. Trained on all, the network would learn to say "nothing": the loss takes 64
+# anchors of each picture, at most half of them positive, and draws the rest among the background.
 #
 # ## 5 The region proposal network
 #
@@ -726,8 +731,8 @@ plain.score("mask_rcnn", "filter_proposals", globals())
 
 
 # %% [markdown]
-# Your filter on 300 boxes that scatter around the cells of a smear, with the scores of an imagined network (the
-# IoU with the nearest cell). Middle: yours; right: what it should look like, by torchvision.
+# Your filter on 300 boxes that scatter around the cells of a smear, with the scores of an imagined network (the IoU
+# with the nearest cell). Middle: yours; right: what it should look like, by torchvision.
 
 # %%
 draws = torch.Generator().manual_seed(0)
@@ -749,8 +754,8 @@ plt.show()
 # ### Question: NMS between the stages
 #
 # (a) A slide says of the proposals: "NMS removes boxes whose IoU is at most 0.7." Correct the sentence, and say what
-# the RPN would hand on if it were taken at its word. (b) The RPN suppresses at 0.7, the finished detector at 0.5 or less. Why
-# does the first stage keep more overlap, and what would 0.3 do to its proposals where two cells overlap?
+# the RPN would hand on if it were taken at its word. (b) The RPN suppresses at 0.7, the finished detector at 0.5 or
+# less. Why does the first stage keep more overlap, and what would 0.3 do to its proposals where two cells overlap?
 #
 # === BEGIN MARK SCHEME ===
 # 1 point (a), the sentence: removed is a box whose IoU with an already kept box of higher score is GREATER than 0.7; those with at most 0.7 stay.
@@ -762,24 +767,24 @@ plt.show()
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "answer_nms", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
 # (a) The comparison is turned round. NMS goes through the boxes by falling score, keeps each that is left, and removes
-# those whose IoU with it is *greater* than 0.7; boxes with an IoU of at most 0.7 stay. At its word, the sentence would keep all near
-# copies of the best box and remove every box anywhere else, as their IoU with it is 0: 300 proposals for one cell, none for the
-# others.
+# those whose IoU with it is *greater* than 0.7; boxes with an IoU of at most 0.7 stay. At its word, the sentence would
+# keep all near copies of the best box and remove every box anywhere else, as their IoU with it is 0: 300 proposals for
+# one cell, none for the others.
 #
-# (b) The first stage has to lose nothing: a duplicate costs a little time and is removed at the end, when scores are better, but
-# an object without proposal is lost for good. With 0.3 the proposals of two overlapping cells would suppress each other,
-# and the second stage would see one of the two.
+# (b) The first stage has to lose nothing: a duplicate costs a little time and is removed at the end, when scores are
+# better, but an object without proposal is lost for good. With 0.3 the proposals of two overlapping cells would
+# suppress each other, and the second stage would see one of the two.
 
 # %% [markdown]
 # ### Train the first stage
 #
 # The backbone stays as ImageNet made it; its maps of strides 4 to 32 are computed once for all pictures. A small neck
-# (1 x 1 convolutions, enlarge, add, a 3 x 3 convolution, with group normalisation) makes one map of stride 4 of them, which the RPN looks at.
-# All of that is `rcnn.MaskRCNN`; the parts in it are yours. The loss of the RPN is the
+# (1 x 1 convolutions, enlarge, add, a 3 x 3 convolution, with group normalisation) makes one map of stride 4 of them,
+# which the RPN looks at. All of that is `rcnn.MaskRCNN`; the parts in it are yours. The loss of the RPN is the
 # cross-entropy of the sampled anchors and, for the positive ones, the smooth L1 distance of the codes.
 #
-# **Predict first:** of 6720 anchors, moved by their codes, how many must one keep by score to touch all cells (IoU 0.5): 20, 100,
-# 500? And with NMS?
+# **Predict first:** of 6720 anchors, moved by their codes, how many must one keep by score to touch all cells (IoU
+# 0.5): 20, 100, 500? And with NMS?
 
 # %% tags=["long"]
 parts = rcnn.assemble(
@@ -867,8 +872,9 @@ for name, proposals in ranked.items():
 #
 # ## 6 Cut out a region: RoIPool and RoIAlign
 #
-# The second stage wants features of the same number for each region, whatever its size. Fast R-CNN rounds twice for that: the
-# region to whole features, the bins to whole features. For "is it a cat?" that does no harm. For masks it does.
+# The second stage wants features of the same number for each region, whatever its size. Fast R-CNN rounds twice for
+# that: the region to whole features, the bins to whole features. For "is it a cat?" that does no harm. For masks it
+# does.
 #
 # ### Task: `roi_pool`
 #
@@ -1031,14 +1037,15 @@ plain.score("mask_rcnn", "roi_align", globals())
 
 
 # %% [markdown]
-# **The rounding made visible.** A map of stride 16 (white grid) and a region of 3 x 3 bins on the white cell. Left, RoIPool: the region
-# (dashed) becomes the solid one, and its bins (tinted: the first and the last) overlap. Right, RoIAlign: the region stays where it
-# is, and each bin has its four samples.
+# **The rounding made visible.** A map of stride 16 (white grid) and a region of 3 x 3 bins on the white cell. Left,
+# RoIPool: the region (dashed) becomes the solid one, and its bins (tinted: the first and the last) overlap. Right,
+# RoIAlign: the region stays where it is, and each bin has its four samples.
 
 # %%
 # This cell only draws: you need not read it.
+white_cell = torch.from_numpy(smears[2].boxes[smears[2].labels == blood.WBC][:1])
 x1, y1, x2, y2 = white_cell[0].tolist()
-axes = plotting.side_by_side([smears[0].image] * 2, ["RoIPool", "RoIAlign"], height=2.5)
+axes = plotting.side_by_side([smears[2].image] * 2, ["RoIPool", "RoIAlign"], height=2.5)
 for ax in axes:
     ax.vlines(np.arange(16, WIDTH, 16), 0, HEIGHT, color="white", linewidth=0.5)
     ax.hlines(np.arange(16, HEIGHT, 16), 0, WIDTH, color="white", linewidth=0.5)
@@ -1060,13 +1067,15 @@ for i in range(1, 3):
     axes[1].plot([x1, x2], [y1 + i / 3 * (y2 - y1)] * 2, color=plotting.BLACK, linewidth=0.8)
 samples = np.meshgrid(x1 + share * (x2 - x1), y1 + share * (y2 - y1))
 axes[1].plot(samples[0].ravel(), samples[1].ravel(), ".", color=plotting.RED, markersize=4)
+for ax in axes:
+    ax.set(xlim=(96, WIDTH), ylim=(112, 0))
 plt.show()
 
 # %% [markdown]
-# **The error measured.** Let each feature hold its own x coordinate in the picture. Then what a bin returns *is* where it
-# looked. A region 64 pixels wide with four bins slides to the right, pixel by pixel; the curves show by how much the middle of the first bin
-# is off, with *your* functions. (The maximum of x would be the right end of the bin, so the middle is taken between the largest
-# and the smallest x in it.) Dots: torchvision.
+# **The error measured.** Let each feature hold its own x coordinate in the picture. Then what a bin returns *is* where
+# it looked. A region 64 pixels wide with four bins slides to the right, pixel by pixel; the curves show by how much the
+# middle of the first bin is off, with *your* functions. (The maximum of x would be the right end of the bin, so the
+# middle is taken between the largest and the smallest x in it.) Dots: torchvision.
 #
 # **Predict first:** how large can the error become with stride 16? And with stride 4?
 
@@ -1103,11 +1112,12 @@ print(f"largest error: roi_pool {errors[0].max():.1f} pixels, roi_align {errors[
 # %% [markdown]
 # <details><summary>Resolution</summary>
 #
-# RoIPool looks where it looks until the rounding jumps by a whole feature: a saw-tooth with teeth of 16 pixels. Rounding alone would keep it
-# within 8 pixels; the paper's +1 makes the region wider and its bins overlap, which shifts the middle of the first bin to the right. With stride 4 all of it is a quarter.
-# RoIAlign is exact here, as bilinear interpolation is exact on a ramp. A mask of 28 x 28 on a cell of 34 pixels has entries a bit more than a
-# pixel wide: an error of several pixels shifts the mask by several entries. In the paper RoIAlign brings 3 points of mask AP with stride 16, and 7
-# with stride 32.
+# RoIPool looks where it looks until the rounding jumps by a whole feature: a saw-tooth with teeth of 16 pixels.
+# Rounding alone would keep it within 8 pixels; the paper's +1 makes the region wider and its bins overlap, which shifts
+# the middle of the first bin another 8 to the right. With stride 4 all of it is a quarter. RoIAlign is exact here, as
+# bilinear interpolation is exact on a ramp. A mask of 28 x 28 on a cell of 34 pixels has entries a bit more than a
+# pixel wide: an error of several pixels shifts the mask by several entries. In the paper RoIAlign brings 3 points of
+# mask AP with stride 16, and 7 with stride 32.
 # </details>
 #
 # ## 7 Masks
@@ -1238,8 +1248,8 @@ plain.score("mask_rcnn", "mask_loss", globals())
 
 
 # %% [markdown]
-# Which masks learn? The size of the gradient of your loss by region (row) and class (column), for labels 2, 0 and 1: only the
-# squares of the true classes should be dark.
+# Which masks learn? The size of the gradient of your loss by region (row) and class (column), for labels 2, 0 and 1:
+# only the squares of the true classes should be dark.
 
 # %%
 logits = torch.randn(3, 3, 28, 28, generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -1251,7 +1261,7 @@ logits = torch.randn(3, 3, 28, 28, generator=torch.Generator().manual_seed(0)).r
     ),
     logits,
 )
-figure, ax = plt.subplots(figsize=(2.6, 2.2))
+figure, ax = plt.subplots(figsize=(3.0, 2.2))
 ax.imshow(gradient.abs().sum(dim=(2, 3)), cmap="Greys", vmin=0)
 ax.set_xticks(range(3), blood.CLASSES)
 ax.set_yticks(range(3), ["region 0", "region 1", "region 2"])
@@ -1332,9 +1342,10 @@ plain.score("mask_rcnn", "paste_masks", globals())
 
 
 # %% [markdown]
-# There and back: the true masks of a white cell and of a platelet, cut to 28 x 28 (left), pasted by *your* function (middle), and compared with the
-# truth (right: hits white, missed pixels blue, false ones orange). A large cell loses a little at its rim, as 28 entries are
-# coarser than its pixels; that is the best that a perfect mask head could do. The IoU should be above 0.9.
+# There and back: the true masks of a white cell and of a red cell, cut to 28 x 28 (left), pasted by *your* function
+# (middle), and compared with the truth (right: hits white, missed pixels blue, false ones orange). A large cell loses a
+# little at its rim, as 28 entries are coarser than its pixels; that is the best that a perfect mask head could do. The
+# IoU should be above 0.9.
 
 # %%
 pair = [int(np.flatnonzero(smears[1].labels == label)[0]) for label in (blood.WBC, blood.RBC)]
@@ -1353,10 +1364,11 @@ print("IoU with the truth:", [round(value, 3) for value in (common / either).tol
 # %% [markdown]
 # ## 8 All together
 #
-# `rcnn.MaskRCNN` calls the parts in this order: neck, RPN, `filter_proposals`; in training, 48 of the proposals of each picture, at most a third
-# of them on objects (IoU 0.5 or more); `roi_align` to 5 x 5, two fully connected layers, class and box; `roi_align` to
-# 14 x 14 on the positive ones, mask head. At test time, the box is corrected, NMS runs in each class, and masks are drawn for
-# what is left. The neck and the RPN go on from where section 5 left them. Five losses are added:
+# `rcnn.MaskRCNN` calls the parts in this order: neck, RPN, `filter_proposals`; in training, 48 of the proposals of each
+# picture, at most a third of them on objects (IoU 0.5 or more); `roi_align` to 5 x 5, two fully connected layers, class
+# and box; `roi_align` to 14 x 14 on the positive ones, mask head. At test time, the box is corrected, NMS runs in each
+# class, and masks are drawn for what is left. The neck and the RPN go on from where section 5 left them. Five losses
+# are added:
 #
 # $$L = L_\mathrm{objectness} + L_\mathrm{proposals} + L_\mathrm{classes} + L_\mathrm{boxes} + L_\mathrm{masks} .$$
 
@@ -1392,8 +1404,8 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
-# COCO's AP, by pycocotools, once with the IoU of boxes and once with the IoU of masks, on 24 test pictures. AP is the mean over IoU thresholds from
-# 0.5 to 0.95 and over classes; AP50 takes 0.5 only.
+# COCO's AP, by pycocotools, once with the IoU of boxes and once with the IoU of masks, on 24 test pictures. AP is the
+# mean over IoU thresholds from 0.5 to 0.95 and over classes; AP50 takes 0.5 only.
 
 
 # %% tags=["long", "measured"]
@@ -1435,9 +1447,9 @@ plt.show()
 # ### Cells that touch
 #
 # A semantic segmentation says of each pixel "red cell" or "not". Even a perfect one does not say how many there are:
-# cells that touch become one piece. Left, the true red cells of a picture as one class, each connected piece in a colour;
-# right, your instances. Below, over all test pictures: how well are masks drawn of cells that touch another, and of those that
-# stand alone?
+# cells that touch become one piece. Left, the true red cells of a picture as one class, each connected piece in a
+# colour; right, your instances. Below, over all test pictures: how well are masks drawn of cells that touch another,
+# and of those that stand alone?
 
 
 # %% tags=["long", "measured"]
@@ -1480,14 +1492,16 @@ print(f"mean IoU of cells alone: {quality[alone].mean():.3f}")
 #
 # ## 9 A mask for each class, or classes that compete?
 #
-# Before Mask R-CNN, segmentation networks asked of each *pixel*: which class? A softmax lets the classes compete. Mask R-CNN
-# leaves the class to the box head and asks of each pixel only: does it belong to *this* object? The cell trains three mask heads from the same
-# start, on the same regions of the same frozen features, and draws the same detections with each:
+# Before Mask R-CNN, segmentation networks asked of each *pixel*: which class? A softmax lets the classes compete. Mask
+# R-CNN leaves the class to the box head and asks of each pixel only: does it belong to *this* object? The cell trains
+# three mask heads from the same start, on the same regions of the same frozen features, and draws the same detections
+# with each:
 #
 # - **each class its own mask**, `mask_loss`, as above;
-# - **softmax over classes and background**, where the target is the object's class inside its mask and background elsewhere
-#   (this is what the paper compares with);
-# - **softmax, semantic**: the target is what each pixel shows, whichever object it belongs to, as in a semantic segmentation.
+# - **softmax over classes and background**, where the target is the object's class inside its mask and background
+#   elsewhere (this is what the paper compares with);
+# - **softmax, semantic**: the target is what each pixel shows, whichever object it belongs to, as in a semantic
+#   segmentation.
 #
 # **Predict first:** which of the three suffers most, and on which cells?
 
@@ -1564,11 +1578,11 @@ plt.show()
 # %% [markdown] nbgrader={"grade": false, "grade_id": "question_masks", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ### Question: who decides what
 #
-# (a) In Mask R-CNN, which head decides the class of a detection, and which channel of the mask head is then looked at? What happens to the mask if the
-# class is wrong? (b) Two red cells overlap, and their boxes, too. Explain with the targets why the semantic
-# softmax can not tell them apart and the per-class mask can, although it sees the same features. (c) AP50 of boxes
-# and of masks is nearly 1 on these pictures. Why is AP the better number to compare detectors with here, and what would
-# you report in addition for someone who counts cells?
+# (a) In Mask R-CNN, which head decides the class of a detection, and which channel of the mask head is then looked at?
+# What happens to the mask if the class is wrong? (b) Two red cells overlap, and their boxes, too. Explain with the
+# targets why the semantic softmax can not tell them apart and the per-class mask can, although it sees the same
+# features. (c) AP50 of boxes and of masks is nearly 1 on these pictures. Why is AP the better number to compare
+# detectors with here, and what would you report in addition for someone who counts cells?
 #
 # === BEGIN MARK SCHEME ===
 # 1 point (a): the box head (softmax over classes on the region) decides; the channel of the predicted class is taken. If it is wrong another channel is read; it may
@@ -1580,23 +1594,25 @@ plt.show()
 # === END MARK SCHEME ===
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "answer_masks", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
-# (a) The box head decides, with a softmax over classes for the whole region. Of the mask head's channels the one of
-# the predicted class is read. If the class is wrong, another channel is read, which was trained on other objects; the mask may still look
-# right, but the detection counts as wrong.
+# (a) The box head decides, with a softmax over classes for the whole region. Of the mask head's channels the one of the
+# predicted class is read. If the class is wrong, another channel is read, which was trained on other objects; the mask
+# may still look right, but the detection counts as wrong.
 #
-# (b) In the semantic target every pixel of either cell is "red cell", in both boxes; the network is *told* to mark the neighbour,
-# too. The per-class target is 1 for the pixels of this region's own cell only. The cell in the middle of the box is the object, the one
-# at the rim is not: that can be learned from the same features, as the region is cut around its object.
+# (b) In the semantic target every pixel of either cell is "red cell", in both boxes; the network is *told* to mark the
+# neighbour, too. The per-class target is 1 for the pixels of this region's own cell only. The cell in the middle of the
+# box is the object, the one at the rim is not: that can be learned from the same features, as the region is cut around
+# its object.
 #
-# (c) At an IoU of 0.5 nearly everything is found, so AP50 can not show whether one detector places boxes and rims better than another. AP
-# averages over thresholds up to 0.95 and still moves. For counting, I would report found, missed and false cells at one score
-# threshold (precision and recall, or RQ).
+# (c) At an IoU of 0.5 nearly everything is found, so AP50 can not show whether one detector places boxes and rims
+# better than another. AP averages over thresholds up to 0.95 and still moves. For counting, I would report found,
+# missed and false cells at one score threshold (precision and recall, or RQ).
 
 # %% [markdown]
 # ## 10 From instances to the whole picture: panoptic quality
 #
-# Instance segmentation leaves the background out, semantic segmentation leaves the instances out. *Panoptic* segmentation gives every
-# pixel one class and one instance; the background is a segment, too. Its measure is one number that has two readable factors.
+# Instance segmentation leaves the background out, semantic segmentation leaves the instances out. *Panoptic*
+# segmentation gives every pixel one class and one instance; the background is a segment, too. Its measure is one number
+# that has two readable factors.
 #
 # ### Task (bonus): `panoptic_quality`
 #
@@ -1675,9 +1691,10 @@ plain.score("mask_rcnn", "panoptic_quality", globals())
 
 
 # %% [markdown]
-# Your detections as a panoptic segmentation: background is segment 1, detections get numbers by rising score, so that the better one wins
-# where two overlap. In the truth, pixels that belong to two translucent cells belong to nobody: they are void (black at right). The numbers
-# are means over the test pictures, of all cells as one class and with the background as a segment.
+# Your detections as a panoptic segmentation: background is segment 1, detections get numbers by rising score, so that
+# the better one wins where two overlap. In the truth, pixels that belong to two translucent cells belong to nobody:
+# they are void (black at right). The numbers are means over the test pictures, of all cells as one class and with the
+# background as a segment.
 
 
 # %% tags=["long", "measured"]
@@ -1711,9 +1728,9 @@ plt.show()
 #
 # ## 11 On real data
 #
-# DSB2018: nuclei under the fluorescence microscope, each with a mask, from many laboratories. Squares of 256 x 256 pixels from the middle of the pictures,
-# a hundred for training and 24 for testing; the split is drawn with the notebook's seed. One class, anchors of 12, 22 and 40
-# pixels, everything else as above.
+# DSB2018: nuclei under the fluorescence microscope, each with a mask, from many laboratories. Squares of 256 x 256
+# pixels from the middle of the pictures, a hundred for training and 24 for testing; the split is drawn with the
+# notebook's seed. One class, anchors of 12, 22 and 40 pixels, everything else as above.
 
 # %% tags=["long"]
 folder = None
@@ -1747,15 +1764,17 @@ if folder is not None:
 #
 # ## What to take away
 #
-# - R-CNN to Mask R-CNN is one idea followed to its end: compute once a picture what regions share, and let the network itself
-#   propose the regions.
-# - Anchors turn "where?" into classification and small corrections. Whether they fit the objects can be seen before any training.
-# - NMS removes what overlaps a better box by *more* than its threshold; between the stages the threshold is high, as a lost
-#   object can not come back.
+# - R-CNN to Mask R-CNN is one idea followed to its end: compute once a picture what regions share, and let the network
+#   itself propose the regions.
+# - Anchors turn "where?" into classification and small corrections. Whether they fit the objects can be seen before any
+#   training.
+# - NMS removes what overlaps a better box by *more* than its threshold; between the stages the threshold is high, as a
+#   lost object can not come back.
 # - RoIPool rounds, RoIAlign interpolates: for masks the difference is pixels.
-# - Each class has its own mask, and the box head chooses: that parts neighbours, and frees masks from the competition of classes.
+# - Each class has its own mask, and the box head chooses: that parts neighbours, and frees masks from the competition
+#   of classes.
 # - AP50 saturates on easy pictures; report AP, and PQ if every pixel counts.
 #
-# **Where it goes on.** Notebook 03 is the other family, with one stage, on the same cells. Notebook 05 segments classes of
-# pixels and parts touching nuclei in another way, by the weights of its loss; 08 asks for the joints of a body, whose masks have one pixel each in the
-# paper's last experiment.
+# **Where it goes on.** Notebook 03 is the other family, with one stage, on the same cells. Notebook 05 segments classes
+# of pixels and parts touching nuclei in another way, by the weights of its loss; 08 asks for the joints of a body,
+# whose masks have one pixel each in the paper's last experiment.
