@@ -44,3 +44,12 @@ def test_yolo_v1_finds_the_cells_of_real_blood_smears():
     assert value(text, "real C mAP") >= 0.70
     assert value(text, "real C AP of WBC") >= 0.90
     assert value(text, "real C AP of RBC") >= 0.78
+
+
+def test_mask_rcnn_finds_real_nuclei_and_their_masks():
+    text = printed("mask_rcnn")
+    assert value(text, "boxes AP50") >= 0.95
+    assert value(text, "boxes AP") >= 0.70
+    assert value(text, "masks AP") >= 0.70
+    assert value(text, "nuclei, boxes AP50") >= 0.70
+    assert value(text, "nuclei, masks AP50") >= 0.68
