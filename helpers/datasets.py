@@ -132,6 +132,11 @@ def fetch(name: str, download: bool = False, registry: Path = REGISTRY) -> Path:
     folder = _find(name, entry)
     if folder is None:
         megabytes = sum(file["bytes"] for file in entry["files"]) / 1e6
+        if "by_hand" in entry:
+            raise DataError(
+                f"The set {name} ({megabytes:.1f} MB, {entry['licence']}) is not on this machine and has no download "
+                f"({entry['by_hand']}): let LFI_DATA name a folder that holds {name}/."
+            )
         if not download:
             raise DataError(
                 f"The set {name} is not on this machine: datasets.fetch({name!r}, download=True) gets it "

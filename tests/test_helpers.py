@@ -119,6 +119,14 @@ def test_download_once_then_from_the_cache(home, server):
     assert datasets.available(entries) == [("tiny", folder, 13, "CC0")]
 
 
+def test_a_set_without_download_says_so(home):
+    entries = registry(home, "http://127.0.0.1:9")
+    entries.write_text(entries.read_text().replace("[tiny]", '[tiny]\nby_hand = "joined from parts"', 1))
+    with pytest.raises(datasets.DataError, match="no download .joined from parts.: let LFI_DATA name") as error:
+        datasets.fetch("tiny", download=True, registry=entries)
+    assert one_sentence(error)
+
+
 def test_a_set_of_many_files_comes_from_a_list_beside_the_registry(home, server):
     names, lines = ["boxes/1.json", "boxes/2.json", "list.txt"], []
     for name in names:

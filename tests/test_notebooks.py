@@ -51,3 +51,12 @@ def test_unet_finds_the_vessels_of_real_eyes():
     assert value(text, "U-Net, Dice on generated test photos") >= 0.82
     assert value(text, "real photos, second annotator, Dice") == pytest.approx(0.807, abs=5e-4)
     assert value(text, "real photos, trained on real photos, Dice") >= 0.74
+
+
+def test_mask_rcnn_finds_real_nuclei_and_their_masks():
+    text = printed("mask_rcnn")
+    assert value(text, "boxes AP50") >= 0.95
+    assert value(text, "boxes AP") >= 0.70
+    assert value(text, "masks AP") >= 0.70
+    assert value(text, "nuclei, boxes AP50") >= 0.70
+    assert value(text, "nuclei, masks AP50") >= 0.68
