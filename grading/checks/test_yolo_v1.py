@@ -49,7 +49,7 @@ def unchanged(student, name, *arguments):
 
 
 def draw_scene(seed, number, C, S, edge=True):
-    """Boxes in 64ths whose centres stay off the lines of the grid, and labels; some share a cell, one is on the edge."""
+    """Boxes in 64ths with centres off the lines of the grid, and labels; some share a cell, one is on the far edge."""
     rng = np.random.default_rng(seed)
     boxes, labels = [], []
     while len(boxes) < number:
@@ -805,7 +805,11 @@ class TestDetect:
     @pytest.mark.weight(2)
     def test_the_score_threshold_that_is_passed_in_counts(self, student):
         model = known(student, APART, 1, 2)
-        assert [len(student.detect(model, full_of(0), t, 0.5)[0]["scores"]) for t in (0.0625, 0.625, 0.875)] == [2, 1, 0]
+        assert [len(student.detect(model, full_of(0), t, 0.5)[0]["scores"]) for t in (0.0625, 0.625, 0.875)] == [
+            2,
+            1,
+            0,
+        ]
 
     @pytest.mark.weight(1.5)
     def test_detections_come_by_falling_score_over_all_classes(self, student):
