@@ -862,7 +862,7 @@ assert all(any(one is other for other in net.parameters()) for one in small.para
 assert all(weight.grad is not None for weight in small.parameters()), "The gradient should reach the backbone."
 linear = [layer for layer in net.modules() if isinstance(layer, nn.Linear)]
 assert len(linear) == 2, f"Expected two layers nn.Linear, received {len(linear)}."
-with torch.no_grad():
+with torch.set_grad_enabled(False):
     before = net(images)
     for weight in [layer for layer in linear if layer.out_features == 3 * 3 * 14][-1].parameters():
         weight.mul_(-0.5)
