@@ -526,6 +526,20 @@ edit(
 )
 edit(
     "yolo_loss",
+    "roots_of_absolute_sizes",
+    {"chosen[:, 2:4].clamp(min=1e-6).sqrt(), true_box[:, 2:4].clamp(min=1e-6).sqrt()": "*((v.abs() + 1e-6).sqrt() for v in (chosen[:, 2:4], true_box[:, 2:4])),",
+     "root, true_root = ": "(root, true_root) = "},
+    hint="A width of -0.3 costs as little as one of 0.3, so nothing pulls it above 0: a negative size must cost at least what 0 costs.",
+)  # fmt: skip
+edit(
+    "yolo_loss",
+    "signed_roots_steep_at_zero",
+    {"chosen[:, 2:4].clamp(min=1e-6).sqrt(), true_box[:, 2:4].clamp(min=1e-6).sqrt()": "*(v.sign() * v.abs().sqrt() for v in (chosen[:, 2:4], true_box[:, 2:4])),",
+     "root, true_root = ": "(root, true_root) = "},
+    hint="For w = 0 the gradient is not finite: the root is infinitely steep there, and 0 times infinity is not a number.",
+)  # fmt: skip
+edit(
+    "yolo_loss",
     "places_in_pictures",
     {"(chosen[:, :2] - true_box[:, :2]).square().sum()": "((chosen[:, :2] - true_box[:, :2]) / S).square().sum()"},
     hint="The errors of x and y come out too small in the localization term: there they are shares of the cell.",
@@ -555,6 +569,15 @@ edit(
         "(box[:, :2] / S - size / 2, box[:, :2] / S + size / 2, size.prod(dim=1))": "(box[:, :2] - size / 2, box[:, :2] + size / 2, size.prod(dim=1))"
     },
     hint="The confidence target is not the IoU: x, y and w, h have to be in the same unit.",
+)
+edit(
+    "yolo_loss",
+    "nowhere_divided_by_S",
+    {
+        "pred.new_tensor([1 / S, 1 / S, 1, 1])": "pred.new_ones(4)",
+        "(box[:, :2] / S - size / 2, box[:, :2] / S + size / 2, size.prod(dim=1))": "(box[:, :2] - size / 2, box[:, :2] + size / 2, size.prod(dim=1))",
+    },
+    hint="The IoU is computed with x, y in shares of the cell and w, h in shares of the picture: bring them to one unit.",
 )
 edit(
     "yolo_loss",
@@ -801,6 +824,12 @@ edit(
 )
 edit(
     "YOLOv1",
+    "leaky_relu_at_the_end",
+    {"return self.output(hidden).reshape": "return F.leaky_relu(self.output(hidden), 0.1).reshape"},
+    hint="There is an activation after the last layer as well: negative numbers come out too small. The output should be linear.",
+)
+edit(
+    "YOLOv1",
     "no_activation",
     {"F.leaky_relu(self.hidden(features), 0.1)": "self.hidden(features)"},
     hint="Two linear layers in a row are one linear layer: what belongs between them?",
@@ -831,6 +860,15 @@ edit(
         "nn.Linear(256, S * S * (5 * B + C))": "nn.Linear(256, 7 * 7 * (5 * B + C))",
     },
     hint="The grid is always 7 x 7: where is S?",
+)
+edit(
+    "YOLOv1",
+    "always_the_paper",
+    {
+        "self.S, self.B, self.C = S, B, C": "self.S, self.B, self.C = 7, 2, 20",
+        "nn.Linear(256, S * S * (5 * B + C))": "nn.Linear(256, 7 * 7 * 30)",
+    },
+    hint="The result is always 7 x 7 x 30, the paper's: where are S, B and C?",
 )
 edit(
     "YOLOv1",
@@ -1144,13 +1182,13 @@ edit(
     "kmeans_anchors",
     "sorted_by_width",
     {"best.prod(dim=1).argsort()": "best[:, 0].argsort()"},
-    hint="The priors come in the wrong order. By rising area is asked for.",
+    hint="The priors come in the wrong order: by rising area, which is not the order of their widths.",
 )
 edit(
     "kmeans_anchors",
     "falling_area",
     {"best.prod(dim=1).argsort()": "best.prod(dim=1).argsort(descending=True)"},
-    hint="The priors come in the wrong order: the smallest first.",
+    hint="The priors come in the wrong order: by rising area, so the smallest first.",
 )
 edit(
     "kmeans_anchors",
@@ -1323,6 +1361,12 @@ edit(
     "logarithm_with_a_floor",
     {'F.binary_cross_entropy_with_logits(logits, targets, reduction="none")': "-torch.log(right.clamp(min=1e-6))"},
     hint="Very wrong logits cost too little and have no gradient: the logarithm is cut off.",
+)
+edit(
+    "focal_loss",
+    "logarithm_of_a_little_more",
+    {'F.binary_cross_entropy_with_logits(logits, targets, reduction="none")': "-torch.log(right + 1e-8)"},
+    hint="Very wrong logits cost too little (never more than some 18) and have no gradient: a small number added inside the logarithm only hides that the sigmoid has become 0.",
 )
 edit(
     "focal_loss",
