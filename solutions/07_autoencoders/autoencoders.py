@@ -409,7 +409,7 @@ for half, width, chain in (("encode", 7, [(6, 7), (5, 6), (2, 5)]), ("decode", 2
         f"{half}: 20 nets with large weights gave values from {values.min():.3g} to {values.max():.3g} only. Codes and "
         "outputs may be any real numbers: no nonlinearity after the last layer."
     )
-(slope,) = torch.autograd.grad(net(x.requires_grad_()).sum(), x, allow_unused=True)
+(slope,) = torch.autograd.grad(Autoencoder(7, 2, hidden=(64, 64))(x.requires_grad_()).sum(), x, allow_unused=True)
 assert slope is not None and slope.abs().sum() > 0, (
     "No gradient of the reconstruction reaches the input: nothing may be detached, or the encoder never learns."
 )
