@@ -299,6 +299,18 @@ edit(
 )
 edit(
     "Autoencoder",
+    "activation_on_the_code_of_a_deep_net",
+    {"return self.encoder(x)": "return torch.relu(self.encoder(x)) if len(self.encoder) > 1 else self.encoder(x)"},
+    hint="Something follows the last layer of the encoder: codes must be free to take any value.",
+)
+edit(
+    "Autoencoder",
+    "activation_on_the_output_of_a_deep_net",
+    {"return self.decoder(z)": "return torch.relu(self.decoder(z)) if len(self.decoder) > 1 else self.decoder(z)"},
+    hint="The output stays within bounds: nothing may follow the last layer of the decoder.",
+)
+edit(
+    "Autoencoder",
     "bounded_code",
     {"return self.encoder(x)": "return torch.tanh(self.encoder(x))"},
     hint="Something follows the last layer of the encoder: codes must be free to take any value.",
@@ -742,7 +754,13 @@ edit(
     {
         "torch.sort(distances, stable=True).indices[:k]": "(len(codes) - 1 - torch.sort(distances.flip(0), stable=True).indices)[:k]"
     },
-    hint="Of equal distances the higher index comes first.",
+    hint="Ties come in no fixed order, or with the higher index first: sort with stable=True.",
+)
+edit(
+    "nearest",
+    "topk_of_what_there_is",
+    {"torch.sort(distances, stable=True).indices[:k]": "distances.topk(min(k, len(distances)), largest=False).indices"},
+    hint="Ties come in no fixed order, or with the higher index first: sort with stable=True.",
 )
 edit("nearest", "smaller_integers", {".indices[:k]": ".indices[:k].int()"}, hint="The indices are not long (int64).")
 
@@ -1277,6 +1295,30 @@ edit(
 )
 edit(
     "VAE",
+    "linear_throughout",
+    {"nn.GELU()": "nn.Identity()"},
+    hint="Encoder and decoder are linear: a nonlinearity is needed after each hidden layer.",
+)
+edit(
+    "VAE",
+    "linear_encoder_only",
+    {"*stack(there)": "*[m for m in stack(there) if isinstance(m, nn.Linear)]"},
+    hint="The encoder is linear: a nonlinearity is needed after each hidden layer.",
+)
+edit(
+    "VAE",
+    "linear_decoder_only",
+    {"*stack(back), nn": "*[m for m in stack(back) if isinstance(m, nn.Linear)], nn"},
+    hint="The decoder is linear: a nonlinearity is needed after each hidden layer.",
+)
+edit(
+    "VAE",
+    "decoder_of_one_layer",
+    {"nn.Sequential(*stack(back), nn.Linear(back[-1], in_dim))": "nn.Linear(latent_dim, in_dim)"},
+    hint="The decoder is a single linear layer: it needs the hidden layers of the encoder, in reverse.",
+)
+edit(
+    "VAE",
     "mean_field_of_one",
     {
         "nn.Linear(there[-1], latent_dim), nn.Linear(there[-1], latent_dim)": "nn.Linear(there[-1], latent_dim), nn.Linear(there[-1], 1)"
@@ -1312,6 +1354,34 @@ class vae_in_plain_lists(nn.Module):
         mu, logvar = self.encode(x)
         eps = torch.randn_like(mu) if eps is None else eps
         return self.decode(mu + torch.exp(logvar / 2) * eps), mu, logvar
+
+
+edit("VAE", "vae_with_sigmoid_units", {"nn.GELU()": "nn.Sigmoid()"})
+edit("VAE", "vae_with_leaky_units", {"nn.GELU()": "nn.LeakyReLU(0.1)"})
+edit("VAE", "decoder_like_the_encoder", {"*reversed(hidden)": "*hidden"})
+
+
+@variant("VAE")
+class vae_decoder_first(nn.Module):
+    def __init__(self, in_dim, latent_dim, hidden):
+        super().__init__()
+        sizes = [latent_dim, *list(hidden)[::-1], in_dim]
+        layers = [m for a, b in zip(sizes[:-1], sizes[1:]) for m in (nn.Linear(a, b), nn.ReLU())]
+        self.dec = nn.Sequential(*layers[:-1])
+        sizes = [in_dim, *hidden, 2 * latent_dim]
+        layers = [m for a, b in zip(sizes[:-1], sizes[1:]) for m in (nn.Linear(a, b), nn.ReLU())]
+        self.enc = nn.Sequential(*layers[:-1])
+
+    def encode(self, x):
+        return self.enc(x).chunk(2, dim=-1)
+
+    def decode(self, z):
+        return self.dec(z)
+
+    def forward(self, x, eps=None):
+        mu, logvar = self.encode(x)
+        eps = torch.randn_like(logvar) if eps is None else eps
+        return self.decode(mu + torch.exp(0.5 * logvar) * eps), mu, logvar
 
 
 @variant("VAE")
