@@ -43,5 +43,5 @@ def read(image_path: Path, labels_path: Path, side: int) -> Smear | None:
     if not len(masks):
         return None
     low, high = np.percentile(image, (1, 99.8))
-    image = np.clip((image.astype(np.float32) - low) / max(high - low, 1), 0, 1)
+    image = np.clip((image - low) / max(high - low, 1), 0, 1).astype(np.float32)
     return Smear(image, boxes_of(masks), np.zeros(len(masks), dtype=np.int64), masks)

@@ -120,7 +120,8 @@ def test_a_picture_of_nuclei_is_cut_and_scaled(tmp_path):
     cv2.imwrite(str(tmp_path / "image.png"), image)
     cv2.imwrite(str(tmp_path / "labels.png"), labels)
     found = dsb2018.read(tmp_path / "image.png", tmp_path / "labels.png", 32)
-    assert found.image.shape == (32, 32, 3) and found.image.min() == 0 and found.image.max() == 1
+    assert found.image.shape == (32, 32, 3) and found.image.dtype == np.float32
+    assert found.image.min() == 0 and found.image.max() == 1
     assert found.boxes.tolist() == [[11, 4, 16, 10]]  # the middle starts at row 4, column 14
     assert found.masks.sum() == 30 and found.labels.tolist() == [0]
     assert dsb2018.read(tmp_path / "image.png", tmp_path / "labels.png", 50) is None

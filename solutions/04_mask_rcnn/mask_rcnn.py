@@ -32,7 +32,7 @@
 # | You need | PyTorch: tensors, `nn.Module`, autograd; notebook 01 (IoU, NMS, AP) |
 # | Lecture | Object detection: the R-CNN family; instance and panoptic segmentation |
 # | Work | 6 hours; the bonus half an hour more |
-# | Run | about 100 seconds and 2 GB of memory on two CPU cores |
+# | Run | about 75 seconds and 1.5 GB of memory on two CPU cores |
 #
 # **Reading**
 # - Girshick et al., [R-CNN](https://arxiv.org/abs/1311.2524), CVPR 2014; Girshick, [Fast
