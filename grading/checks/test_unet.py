@@ -623,6 +623,8 @@ def lies_on_itself(student):
         net = silence(unet(student, 1, 2, base=4, depth=3, seed=seed), 8)
         x = torch.randn(8, 1, 21, 26, generator=numbers(15))
         total = total + influence(student, net, x, 10, 12).square()
+    if total.sum() == 0:  # no skip connection to see it by
+        return bool((influence(student, unet(student, 1, 2, base=4, depth=3), x, 10, 12) > 0).any())
     total = total / total.sum()
     row = float((total.sum(dim=1) * torch.arange(21)).sum())
     column = float((total.sum(dim=0) * torch.arange(26)).sum())
