@@ -631,6 +631,14 @@ def lies_on_itself(student):
     return abs(row - 10) < 1.2 and abs(column - 12) < 1.2
 
 
+def all_are_known(student):
+    """Whether PyTorch knows as many parameters as a network of base 4 and depth 2 needs at least."""
+    total = sum(weight.numel() for weight in unet(student, 1, 2, base=4, depth=2).state_dict().values())
+    # The way down: 1 -> 4 -> 4, 4 -> 8 -> 8, 8 -> 16 -> 16. The way up at its smallest, maps added and one 3x3
+    # convolution a level: 9 * (8 * 8 + 4 * 4), and 1x1 for the channels, 16 * 8 + 8 * 4; 880 in all.
+    return total > 9 * (20 + 96 + 384) + 800
+
+
 def some_logits(student):
     """Outputs of three networks."""
     nets = [unet(student, 1, 5, base=4, depth=2, seed=seed, alive=False) for seed in range(3)]
@@ -657,7 +665,7 @@ class TestUNet:
         assert speaks_for_itself(student) and corners_reach(student) and lies_on_itself(student)
         seen = [*seen_by_level(student), width_seen(student, unet(student, 1, 2, base=4, depth=3))]
         assert 0 < seen[0] < seen[1] < seen[2] < seen[3] and seen[3] > 40  # 29 without pooling
-        assert are_logits(some_logits(student))
+        assert are_logits(some_logits(student)) and all_are_known(student)
 
     @pytest.mark.weight(3)
     @pytest.mark.parametrize(
@@ -718,11 +726,7 @@ class TestUNet:
 
     @pytest.mark.weight(2)
     def test_all_layers_are_known_as_parameters(self, student):
-        state = unet(student, 1, 2, base=4, depth=2).state_dict()
-        total = sum(weight.numel() for weight in state.values())
-        # The way down: 1 -> 4 -> 4, 4 -> 8 -> 8, 8 -> 16 -> 16. The way up at its smallest, maps added and one 3x3
-        # convolution a level: 9 * (8 * 8 + 4 * 4), and 1x1 for the channels, 16 * 8 + 8 * 4; 880 in all.
-        assert total > 9 * (20 + 96 + 384) + 800
+        assert all_are_known(student)
 
     def test_images_of_a_batch_do_not_influence_each_other(self, student):
         net = unet(student, 1, 2, base=4, depth=2)

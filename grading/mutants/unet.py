@@ -269,6 +269,17 @@ edit(
 )
 edit(
     "dice_score",
+    "empty_prediction_scores_one",
+    {"torch.where(total > 0,": "torch.where(pred.any(dim=2).any(dim=1),"},
+    hint="An image in which nothing was predicted scores 1, also where there was something to find.",
+)
+edit(
+    "dice_score",
+    "small_epsilon",
+    {"torch.where(total > 0, 2 * both / total.clamp(min=1), 1.0)": "(2 * both + 1e-6) / (total + 1e-6)"},
+)
+edit(
+    "dice_score",
     "pred_overwritten",
     {"both = (pred & target).sum(dim=(1, 2))": "both = pred.logical_and_(target).sum(dim=(1, 2))"},
     hint="The prediction that was passed in is changed, and with it its size.",
