@@ -207,7 +207,7 @@ def value(found):
 
 @pytest.mark.task("mean_iou")
 class TestMeanIou:
-    @pytest.mark.weight(25)
+    @pytest.mark.weight(50)
     @pytest.mark.parametrize("table", [*TABLES, *SPARSE_TABLES])
     def test_tables_of_counts_have_the_mean_iou_of_sklearn_also_where_classes_are_absent(self, student, table):
         assert abs(value(student.mean_iou(table)) - reference_iou(table)) < 1e-5
@@ -226,24 +226,25 @@ class TestMeanIou:
 
     @pytest.mark.weight(2)
     def test_each_class_counts_alike_however_rare_it_is(self, student):
-        table = torch.tensor([[100_000, 0], [1, 1]])
-        assert abs(value(student.mean_iou(table)) - (100_000 / 100_001 + 0.5) / 2) < 1e-5
+        # 1 and 1/3; pooled over the pixels it would be 1, of the rare class alone 1/3.
+        assert 0.35 < value(student.mean_iou(torch.tensor([[100_000, 1], [1, 1]]))) < 0.9
 
     @pytest.mark.weight(3)
     def test_a_class_in_neither_truth_nor_prediction_is_left_out(self, student):
         wider = torch.zeros(5, 5, dtype=torch.int64)
         wider[1:4, 1:4] = TABLES[1]
-        assert abs(value(student.mean_iou(wider)) - reference_iou(TABLES[1])) < 1e-5
+        one, other = value(student.mean_iou(wider)), value(student.mean_iou(TABLES[1]))
+        assert abs(one - other) < 1e-5 and 0 < one < 1
 
     @pytest.mark.weight(3)
     def test_a_class_that_is_predicted_but_never_true_counts_as_0(self, student):
-        table = torch.tensor([[6, 0, 2], [1, 4, 0], [0, 0, 0]])
-        assert abs(value(student.mean_iou(table)) - (6 / 9 + 4 / 5) / 3) < 1e-5
+        table = torch.tensor([[900, 0, 1], [0, 500, 0], [0, 0, 0]])  # two classes of nearly 1: left out, 0.999
+        assert 0.3 < value(student.mean_iou(table)) <= 2 / 3
 
     @pytest.mark.weight(3)
     def test_a_class_that_is_true_but_never_predicted_counts_as_0(self, student):
-        table = torch.tensor([[6, 1, 0], [0, 4, 0], [2, 0, 0]])
-        assert abs(value(student.mean_iou(table)) - (6 / 9 + 4 / 5) / 3) < 1e-5
+        table = torch.tensor([[900, 0, 0], [0, 500, 0], [1, 0, 0]])
+        assert 0.3 < value(student.mean_iou(table)) <= 2 / 3
 
     def test_a_perfect_prediction_has_1_and_a_wrong_one_0(self, student):
         assert abs(value(student.mean_iou(torch.tensor([[3, 0], [0, 8]]))) - 1) < 1e-6
@@ -255,8 +256,8 @@ class TestMeanIou:
         assert value(student.mean_iou(TABLES[0])) > 0
 
     def test_large_counts_are_no_problem(self, student):
-        table = TABLES[1] * 10**8
-        assert abs(value(student.mean_iou(table)) - reference_iou(TABLES[1])) < 1e-5
+        one, other = value(student.mean_iou(TABLES[1] * 10**8)), value(student.mean_iou(TABLES[1]))
+        assert abs(one - other) < 1e-5 and 0 < one < 1
 
     def test_the_result_is_a_python_float(self, student):
         found = student.mean_iou(TABLES[0])
@@ -280,9 +281,14 @@ def reference_dice(pred, target):
     return [metrics.f1_score(t.flatten(), p.flatten(), zero_division=1.0) for p, t in zip(pred, target, strict=True)]
 
 
+def between_0_and_1(found):
+    """Neither a constant nor a wild guess: random masks overlap in part."""
+    assert isinstance(found, torch.Tensor) and ((found > 0) & (found < 1)).all()
+
+
 @pytest.mark.task("dice_score")
 class TestDiceScore:
-    @pytest.mark.weight(25)
+    @pytest.mark.weight(50)
     @pytest.mark.parametrize("seed", [41, 43])
     def test_random_masks_and_empty_ones_have_the_f1_of_sklearn(self, student, seed):
         pred, target = draw_masks(seed, 7), draw_masks(seed + 1, 7)
@@ -292,43 +298,53 @@ class TestDiceScore:
     @pytest.mark.weight(2)
     def test_prediction_and_truth_may_be_exchanged(self, student):
         pred, target = draw_masks(45), draw_masks(46)
-        found = student.dice_score(pred, target)
-        assert ((found > 0) & (found < 1)).all()
-        agree(student.dice_score(target, pred), found)
+        one, other = student.dice_score(pred, target), student.dice_score(target, pred)
+        between_0_and_1(one)
+        assert one.shape == other.shape and (one - other).abs().max() < TOLERANCE
 
     @pytest.mark.weight(2)
     def test_a_mask_and_itself_have_dice_1_and_a_mask_and_its_complement_0(self, student):
         mask = draw_masks(47)
-        agree(student.dice_score(mask, mask), torch.ones(4))
-        agree(student.dice_score(mask, ~mask), torch.zeros(4))
+        assert (student.dice_score(mask, mask) - 1).abs().max() < TOLERANCE
+        assert student.dice_score(mask, ~mask).abs().max() < TOLERANCE
 
     @pytest.mark.weight(3)
     def test_background_around_the_objects_does_not_matter(self, student):
         pred, target = draw_masks(49), draw_masks(50)
-        found = student.dice_score(F.pad(pred, (9, 3, 5, 20)), F.pad(target, (9, 3, 5, 20)))
-        agree(found, reference_dice(pred, target))
+        one = student.dice_score(pred, target)
+        other = student.dice_score(F.pad(pred, (9, 3, 5, 20)), F.pad(target, (9, 3, 5, 20)))
+        between_0_and_1(one)
+        assert one.shape == other.shape and (one - other).abs().max() < TOLERANCE
 
     @pytest.mark.weight(3)
     def test_each_image_is_judged_alone(self, student):
         pred, target = draw_masks(51), draw_masks(52)
+        found = student.dice_score(pred, target)
+        between_0_and_1(found)
         for k in range(4):
-            agree(student.dice_score(pred[k : k + 1], target[k : k + 1]), reference_dice(pred, target)[k : k + 1])
+            alone = student.dice_score(pred[k : k + 1], target[k : k + 1])
+            assert (found[k] - alone).abs().max() < TOLERANCE
 
     @pytest.mark.weight(2)
     def test_two_empty_masks_have_dice_1(self, student):
-        pred, target = draw_masks(53), draw_masks(54)
-        pred[2] = target[2] = False
-        agree(student.dice_score(pred, target), reference_dice(pred, target))
+        pred, target = draw_masks(53)[2:3], draw_masks(54)[2:3]
+        between_0_and_1(student.dice_score(pred, target))
+        empty = torch.zeros_like(pred)
+        assert (student.dice_score(empty, empty) - 1).abs().max() < TOLERANCE
 
     @pytest.mark.weight(2)
     def test_one_empty_mask_has_dice_0(self, student):
-        pred, target = draw_masks(55), draw_masks(56)
-        pred[0], target[3] = False, False
-        agree(student.dice_score(pred, target), reference_dice(pred, target))
+        pred, target = draw_masks(55)[2:3], draw_masks(56)[2:3]
+        between_0_and_1(student.dice_score(pred, target))
+        empty = torch.zeros_like(pred)
+        assert student.dice_score(pred, empty).abs().max() < TOLERANCE
+        assert student.dice_score(empty, target).abs().max() < TOLERANCE
 
     def test_large_masks_are_counted_right(self, student):
-        pred, target = draw_masks(57, 2, 90, 70), draw_masks(58, 2, 90, 70)
-        agree(student.dice_score(pred, target), reference_dice(pred, target))
+        pred, target = draw_masks(57, 2), draw_masks(58, 2)
+        one, other = (student.dice_score(pred.tile(1, n, n), target.tile(1, n, n)) for n in (1, 13))
+        between_0_and_1(one)
+        assert one.shape == other.shape and (one - other).abs().max() < TOLERANCE
 
     @pytest.mark.weight(0.5)
     def test_without_images_there_are_no_numbers(self, student):
@@ -354,27 +370,46 @@ def kernels(net):
     return {name: tuple(value.shape) for name, value in net.state_dict().items() if value.ndim == 4}
 
 
-def ready(net, alive=True):
-    """In eval mode, so that normalisation layers, which are allowed, do not mix the images.
+def ready(student, net, alive=True):
+    """In eval mode and without normalisation layers, which are allowed, but hide what depends on what.
+
+    A layer with a bias and a weight of one axis each is one that normalises: the identity takes its place. Those
+    without parameters stay; `dependence` sees past the little that they spread over the whole picture.
 
     Small networks with random biases have silent ReLUs now and then; with biases of 1, and weights as PyTorch draws
     them, next to none is silent, and what depends on what shows whatever the order in which layers were made.
     """
     net.eval()
+    state = net.state_dict()
+    for name, weight in state.items():
+        layer, _, kind = name.rpartition(".")
+        if layer and kind == "weight" and weight.ndim == 1 and f"{layer}.bias" in state:
+            net.set_submodule(layer, student.value("torch").nn.Identity())
     if alive:
         state = net.state_dict()
         net.load_state_dict({name: torch.ones_like(v) if name.endswith("bias") else v for name, v in state.items()})
     return net
 
 
-def dependence(student, net, x, row, column):
-    """(H, W) bool: on which input pixels the output at one pixel depends, for some of the random images x."""
+def influence(student, net, x, row, column):
+    """(H, W): mean absolute gradient of the output at one pixel with respect to the pixels of random images x."""
     shape = tuple(net(x[:1]).shape)
     cotangent = torch.zeros(len(x), *shape[1:])
     cotangent[:, :, row, column] = torch.rand(shape[1], generator=numbers(0)) + 0.5
     grad = student.gradient(net, (x,), wrt=0, cotangent=cotangent)
     assert isinstance(grad, torch.Tensor)
-    return (grad != 0).any(dim=0).any(dim=0)
+    return grad.double().abs().mean(dim=(0, 1))
+
+
+def dependence(student, net, x, row, column):
+    """(H, W) bool: on which pixels of the images the output at one pixel depends more than on the images' corners.
+
+    The corners lie outside of what it sees: their influence is 0, or, with layers that normalise over the picture,
+    some thousandths of that of the pixel itself.
+    """
+    found = influence(student, net, x, row, column)
+    corners = max(float(part.max()) for part in (found[:3, :3], found[:3, -3:], found[-3:, :3], found[-3:, -3:]))
+    return found > 5 * corners
 
 
 def extent(found):
@@ -385,7 +420,7 @@ def extent(found):
 
 def block(student, in_channels, out_channels, seed=0):
     student.seed(seed)
-    return ready(student.DoubleConv(in_channels, out_channels))
+    return ready(student, student.DoubleConv(in_channels, out_channels))
 
 
 def two_kernels(net, in_channels):
@@ -398,36 +433,49 @@ def two_kernels(net, in_channels):
 
 
 def with_weights(net, **changed):
-    """Load changed weights; all biases of convolutions become 0."""
-    state = net.state_dict()
-    layers = {name.rsplit(".", 1)[0] for name in kernels(net)}
-    for name in state:
-        if name.endswith("bias") and name.rsplit(".", 1)[0] in layers:
-            state[name] = torch.zeros_like(state[name])
-    net.load_state_dict({**state, **changed})
+    """Load changed weights."""
+    net.load_state_dict({**net.state_dict(), **changed})
     return net
 
 
+def varies(found):
+    """Whether an (N, C, H, W) result is not the same everywhere (rounding: some 1e-6)."""
+    return float(found.amax() - found.amin()) > 0.01
+
+
+def has_bias(net):
+    return any(name.endswith("bias") for name in net.state_dict())
+
+
 def between(student, after=2):
-    """Spread of the output over x when the layers make x and -2 x, then 2 * first + second."""
+    """Whether the output varies with x when the layers make x + 1 and 1 - x, then their sum.
+
+    The sum is 2 if nothing lies between the layers. Without biases they make x and -2 x, then 2 * first + second:
+    so odd functions, such as tanh, show in both cases.
+    """
     net = block(student, 1, after)
     first, second = two_kernels(net, 1)
+    factor = 1 if has_bias(net) else 2
     one, two = torch.zeros(kernels(net)[first]), torch.zeros(kernels(net)[second])
-    one[0, 0, 1, 1], one[1, 0, 1, 1] = 1, -2
-    two[:, 0, 1, 1], two[:, 1, 1, 1] = 2, 1
+    one[0, 0, 1, 1], one[1, 0, 1, 1] = 1, -factor
+    two[:, 0, 1, 1], two[:, 1, 1, 1] = factor, 1
     with_weights(net, **{first: one, second: two})
-    found = tensor(net(torch.linspace(-3, 3, 35).reshape(1, 1, 5, 7)), 1, after, 5, 7)
-    return float(found.amax() - found.amin())
+    return varies(tensor(net(torch.linspace(-6, 6, 35).reshape(1, 1, 5, 7)), 1, after, 5, 7))
 
 
 def behind(student):
-    """Largest sum of the outputs for weights of opposite sign in the second layer, without bias."""
+    """Whether outputs for weights of opposite sign in the second layer have a sum that varies.
+
+    Without biases the sum is 0 behind an odd function, too; there twice the weights must not give twice the output.
+    """
     net = block(student, 1, 6)
     _, second = two_kernels(net, 1)
-    x = torch.randn(2, 1, 6, 9, generator=numbers(3))
+    x = 10 * torch.randn(2, 1, 6, 9, generator=numbers(3))
     weight = net.state_dict()[second]
-    plus, minus = (tensor(with_weights(net, **{second: sign * weight})(x), 2, 6, 6, 9) for sign in (1, -1))
-    return float((plus + minus).abs().max())
+    plus, minus, twice = (
+        tensor(with_weights(net, **{second: factor * weight})(x), 2, 6, 6, 9) for factor in (1, -1, 2)
+    )
+    return varies(plus + minus) or (not has_bias(net) and varies(twice - 2 * plus))
 
 
 def spread(net, x):
@@ -438,19 +486,20 @@ def spread(net, x):
 
 def uses_both(student):
     """Whether a block of 4 and 4 channels gives a constant as soon as either convolution has weights of 0."""
-    x = torch.randn(2, 4, 6, 9, generator=numbers(4))
+    x = 5 * torch.randn(2, 4, 6, 9, generator=numbers(4))
     net = block(student, 4, 4)
     state = net.state_dict()
     spreads = [spread(net, x)]
     for name in kernels(net):
         net.load_state_dict({**state, name: torch.zeros_like(state[name])})
         spreads.append(spread(net, x))
-    return spreads[0] > 1e-3 and max(spreads[1:]) < 1e-6
+    # Layers that normalise divide by the root of 1e-5 at least: they blow up rounding by 300.
+    return spreads[0] > 0.02 and max(spreads[1:]) < 1e-3
 
 
 def sees(student):
-    """Which of 13 x 15 input pixels the output at row 6, column 7 depends on."""
-    return dependence(student, block(student, 2, 12), torch.randn(8, 2, 13, 15, generator=numbers(2)), 6, 7)
+    """Which of 33 x 39 input pixels the output at row 16, column 19 depends on."""
+    return dependence(student, block(student, 2, 12), torch.randn(8, 2, 33, 39, generator=numbers(2)), 16, 19)
 
 
 @pytest.mark.task("DoubleConv")
@@ -463,7 +512,7 @@ class TestDoubleConv:
             found = block(student, before, after)(torch.randn(3, before, height, width, generator=numbers(1)))
             assert tuple(found.shape) == (3, after, height, width)
         assert extent(sees(student)) == (5, 5)
-        assert between(student) > 0.1 and behind(student) > 1e-3 and uses_both(student)
+        assert between(student) and behind(student) and uses_both(student)
 
     @pytest.mark.weight(3)
     @pytest.mark.parametrize(("before", "after", "height", "width"), [(1, 6, 9, 7), (5, 3, 6, 13), (4, 4, 8, 5)])
@@ -474,7 +523,7 @@ class TestDoubleConv:
     @pytest.mark.weight(4)
     def test_an_output_pixel_sees_five_by_five_input_pixels(self, student):
         found = sees(student)
-        assert extent(found) == (5, 5) and found[4:9, 5:10].all()
+        assert extent(found) == (5, 5) and found[14:19, 17:22].float().mean() > 0.8
 
     @pytest.mark.weight(3)
     def test_there_are_exactly_two_convolutions_of_three_by_three(self, student):
@@ -483,13 +532,12 @@ class TestDoubleConv:
 
     @pytest.mark.weight(3)
     def test_there_is_an_activation_between_the_convolutions(self, student):
-        # The layers make x and -2 x, then 2 * first + second: 0 for every x if nothing lies between them.
-        assert between(student) > 0.1
+        assert between(student)
 
     @pytest.mark.weight(3)
     def test_there_is_an_activation_after_the_second_convolution(self, student):
-        # Without one, weights of the opposite sign would give the opposite output (no bias).
-        assert behind(student) > 1e-3
+        # Without one, weights of the opposite sign would give the opposite output but for the bias.
+        assert behind(student)
 
     @pytest.mark.weight(2)
     def test_both_convolutions_are_used_also_when_the_channels_stay(self, student):
@@ -516,7 +564,7 @@ class TestDoubleConv:
 
 def unet(student, *args, seed=0, alive=True, **options):
     student.seed(seed)
-    return ready(student.UNet(*args, **options), alive)
+    return ready(student, student.UNet(*args, **options), alive)
 
 
 def silence(net, channels):
@@ -560,7 +608,35 @@ def corners_reach(student):
     """Whether the output in each corner of an image of odd size depends on the input there."""
     net = unet(student, 1, 2, base=4, depth=2)
     x = torch.randn(8, 1, 11, 14, generator=numbers(10))
-    return all(dependence(student, net, x, row, column)[row, column] for row in (0, 10) for column in (0, 13))
+    return all(influence(student, net, x, row, column)[row, column] > 0 for row in (0, 10) for column in (0, 13))
+
+
+def lies_on_itself(student):
+    """Whether the pixels that an output pixel sees lie around it, in an image of which no side fits.
+
+    With all levels below the first silenced it sees 9 x 9 pixels. The centre of the squared influence of a random
+    network lies within a pixel of the middle, more closely for the mean of several; an image of 21 x 26 that is padded
+    on one side and cut on the other moves it by 3 and 6 pixels.
+    """
+    total = 0
+    for seed in range(4):
+        net = silence(unet(student, 1, 2, base=4, depth=3, seed=seed), 8)
+        x = torch.randn(8, 1, 21, 26, generator=numbers(15))
+        total = total + influence(student, net, x, 10, 12).square()
+    if total.sum() == 0:  # no skip connection to see it by
+        return bool((influence(student, unet(student, 1, 2, base=4, depth=3), x, 10, 12) > 0).any())
+    total = total / total.sum()
+    row = float((total.sum(dim=1) * torch.arange(21)).sum())
+    column = float((total.sum(dim=0) * torch.arange(26)).sum())
+    return abs(row - 10) < 1.2 and abs(column - 12) < 1.2
+
+
+def all_are_known(student):
+    """Whether PyTorch knows as many parameters as a network of base 4 and depth 2 needs at least."""
+    total = sum(weight.numel() for weight in unet(student, 1, 2, base=4, depth=2).state_dict().values())
+    # The way down: 1 -> 4 -> 4, 4 -> 8 -> 8, 8 -> 16 -> 16. The way up at its smallest, maps added and one 3x3
+    # convolution a level: 9 * (8 * 8 + 4 * 4), and 1x1 for the channels, 16 * 8 + 8 * 4; 880 in all.
+    return total > 9 * (20 + 96 + 384) + 800
 
 
 def some_logits(student):
@@ -586,10 +662,10 @@ class TestUNet:
         for base, depth in ((4, 2), (6, 3)):
             made = channels_made(student, base, depth)
             assert {base * 2**level for level in range(depth + 1)} <= made and max(made) == base * 2**depth
-        assert speaks_for_itself(student) and corners_reach(student)
+        assert speaks_for_itself(student) and corners_reach(student) and lies_on_itself(student)
         seen = [*seen_by_level(student), width_seen(student, unet(student, 1, 2, base=4, depth=3))]
-        assert 0 < seen[0] < seen[1] < seen[2] < seen[3] and seen[3] > 60  # 29 without pooling
-        assert are_logits(some_logits(student))
+        assert 0 < seen[0] < seen[1] < seen[2] < seen[3] and seen[3] > 40  # 29 without pooling
+        assert are_logits(some_logits(student)) and all_are_known(student)
 
     @pytest.mark.weight(3)
     @pytest.mark.parametrize(
@@ -612,6 +688,10 @@ class TestUNet:
     @pytest.mark.weight(3)
     def test_the_output_depends_on_every_pixel_of_an_image_of_any_size(self, student):
         assert corners_reach(student)
+
+    @pytest.mark.weight(4)
+    def test_output_and_input_lie_on_each_other_also_if_the_size_does_not_fit(self, student):
+        assert lies_on_itself(student)
 
     @pytest.mark.weight(5)
     def test_with_all_levels_below_the_first_silenced_the_output_still_depends_on_the_input(self, student):
@@ -646,10 +726,7 @@ class TestUNet:
 
     @pytest.mark.weight(2)
     def test_all_layers_are_known_as_parameters(self, student):
-        state = unet(student, 1, 2, base=4, depth=2).state_dict()
-        total = sum(weight.numel() for weight in state.values())
-        # Without any way up there are 1 -> 4 -> 4, 4 -> 8 -> 8, 8 -> 16 -> 16: more than 9 * (20 + 96 + 384) weights.
-        assert total > 9 * 500 * 1.5
+        assert all_are_known(student)
 
     def test_images_of_a_batch_do_not_influence_each_other(self, student):
         net = unet(student, 1, 2, base=4, depth=2)
@@ -692,7 +769,7 @@ def whole(found):
 
 @pytest.mark.task("valid_output_size")
 class TestValidOutputSize:
-    @pytest.mark.weight(25)
+    @pytest.mark.weight(45)
     @pytest.mark.parametrize("depth", [0, 1, 2, 3, 4])
     def test_every_size_gives_what_level_by_level_arithmetic_says_be_it_a_number_or_an_error(self, student, depth):
         assert value(student.valid_output_size(572)) == 388
@@ -729,14 +806,19 @@ class TestValidOutputSize:
         assert student.raises(ValueError, "valid_output_size", size, depth)
 
     @pytest.mark.weight(3)
-    @pytest.mark.parametrize(("size", "depth"), [(30, 2), (98, 2), (570, 4), (580, 4), (60, 3)])
+    @pytest.mark.parametrize(("size", "depth"), [(30, 2), (98, 2), (570, 4), (580, 4), (62, 3)])
     def test_an_odd_size_deeper_down_is_an_error(self, student, size, depth):
         assert value(student.valid_output_size(572)) > 0
         assert student.raises(ValueError, "valid_output_size", size, depth)
 
     @pytest.mark.weight(3)
-    @pytest.mark.parametrize(("size", "depth"), [(4, 0), (1, 0), (4, 1), (8, 1), (12, 1), (12, 4), (28, 4), (2, 3)])
+    @pytest.mark.parametrize(("size", "depth"), [(4, 1), (1, 1), (12, 2), (12, 4), (28, 4), (2, 3)])
     def test_an_input_of_which_nothing_is_left_on_the_way_down_is_an_error(self, student, size, depth):
+        assert value(student.valid_output_size(572)) > 0
+        assert student.raises(ValueError, "valid_output_size", size, depth)
+
+    @pytest.mark.parametrize(("size", "depth"), [(4, 0), (1, 0), (8, 1), (12, 1), (28, 3)])
+    def test_an_input_of_which_the_bottom_leaves_nothing_is_an_error(self, student, size, depth):
         assert value(student.valid_output_size(572)) > 0
         assert student.raises(ValueError, "valid_output_size", size, depth)
 
@@ -779,7 +861,7 @@ SCENES = [(71, 2), (73, 3), (75, 5)]
 
 @pytest.mark.task("soft_dice_loss")
 class TestSoftDiceLoss:
-    @pytest.mark.weight(25)
+    @pytest.mark.weight(45)
     @pytest.mark.parametrize(("seed", "classes"), SCENES)
     def test_random_logits_have_the_loss_of_the_formula(self, student, seed, classes):
         logits, target = draw_scene(seed, classes)
@@ -821,21 +903,24 @@ class TestSoftDiceLoss:
         target[0], target[1] = 0, 1
         parts = [value(student.soft_dice_loss(logits[k : k + 1], target[k : k + 1])) for k in range(3)]
         assert abs(value(student.soft_dice_loss(logits, target)) - np.mean(parts)) < TOLERANCE
-        assert abs(parts[0] - reference_loss(logits[:1], target[:1])) < TOLERANCE
+        assert np.std(parts) > 0.01
 
     @pytest.mark.weight(2)
     def test_all_classes_count_alike_also_class_0(self, student):
         logits, target = draw_scene(81, 4)
         order = torch.tensor([2, 0, 3, 1])
-        other = value(student.soft_dice_loss(logits[:, order], order.argsort()[target]))
-        assert abs(other - reference_loss(logits, target)) < TOLERANCE
+        one, other = (
+            value(student.soft_dice_loss(*part))
+            for part in ((logits, target), (logits[:, order], order.argsort()[target]))
+        )
+        assert abs(one - other) < TOLERANCE and 0 < one < 1
 
     @pytest.mark.weight(2)
     def test_a_class_that_is_absent_and_surely_not_predicted_counts_as_right(self, student):
         target = torch.arange(54).reshape(1, 6, 9) % 2
-        logits = sure(target, 4, 300.0)
+        logits = sure(target, 4)
         assert abs(value(student.soft_dice_loss(logits, target))) < TOLERANCE
-        logits[:, :, 0] = sure(1 - target, 4, 300.0)[:, :, 0]
+        logits[:, :, 0] = sure(1 - target, 4)[:, :, 0]
         assert value(student.soft_dice_loss(logits, target)) > 0.01
 
     @pytest.mark.weight(2)
@@ -844,19 +929,22 @@ class TestSoftDiceLoss:
         target[0, 3, 4] = 1
         logits = torch.zeros(1, 2, 6, 9)
         logits[:, 0] = 4
-        found = value(student.soft_dice_loss(logits, target))
-        assert abs(found - reference_loss(logits, target)) < TOLERANCE
+        # Each pixel ten times: all sums grow tenfold, and ratios of sums stay.
+        one, other = (value(student.soft_dice_loss(logits.tile(1, 1, n, 1), target.tile(1, n, 1))) for n in (1, 10))
+        assert abs(one - other) < TOLERANCE and 0 < one < 1
 
     @pytest.mark.weight(2)
     def test_a_class_that_is_predicted_but_absent_counts_as_wrong(self, student):
-        logits, target = draw_scene(83, 3)
-        target[target == 2] = 1
-        assert abs(value(student.soft_dice_loss(logits, target)) - reference_loss(logits, target)) < TOLERANCE
+        target = torch.arange(54).reshape(1, 6, 9) % 2
+        called = target.clone()
+        called[0, 0, 4] = 2  # a single pixel, all others are right: two classes of nearly 1, and one of 0
+        right, wrong = (value(student.soft_dice_loss(sure(part, 3), target)) for part in (target, called))
+        assert wrong > 0.2 and abs(wrong - right) > 1e-4
 
     def test_logits_of_300_give_a_finite_loss_and_gradient(self, student):
         logits, target = draw_scene(85, 3)
         logits = logits.sign() * 300
-        assert abs(value(student.soft_dice_loss(logits, target)) - reference_loss(logits, target)) < TOLERANCE
+        assert math.isfinite(value(student.soft_dice_loss(logits, target)))
         assert torch.isfinite(student.gradient("soft_dice_loss", (logits, target), wrt=0)).all()
 
     def test_the_result_is_a_scalar_of_the_dtype_of_the_logits(self, student):
@@ -901,7 +989,7 @@ def same_weights(found, expected):
 
 @pytest.mark.task("border_weights")
 class TestBorderWeights:
-    @pytest.mark.weight(25)
+    @pytest.mark.weight(55)
     @pytest.mark.parametrize(
         ("seed", "number", "w0", "sigma"),
         [(91, 2, 10.0, 5.0), (93, 4, 10.0, 5.0), (95, 7, 4.0, 3.0), (96, 1, 10.0, 5.0), (98, 0, 10.0, 5.0)],
@@ -911,10 +999,14 @@ class TestBorderWeights:
         same_weights(student.border_weights(instances, w0, sigma), reference_weights(instances, w0, sigma))
 
     @pytest.mark.weight(2)
-    @pytest.mark.parametrize(("w0", "sigma"), [(3.0, 5.0), (10.0, 2.0), (1.5, 9.0)])
-    def test_w0_and_sigma_are_obeyed(self, student, w0, sigma):
+    def test_w0_and_sigma_are_obeyed(self, student):
         instances = draw_instances(97)
-        same_weights(student.border_weights(instances, w0, sigma), reference_weights(instances, w0, sigma))
+        found = [tensor(student.border_weights(instances, w0, 5.0), 19, 26) for w0 in (2.0, 4.0, 6.0)]
+        assert (found[1] - found[0]).max() > 0.1 and (found[2] - 2 * found[1] + found[0]).abs().max() < 1e-4
+        # All lengths twice as large, sigma too: the same weight.
+        near, far = torch.tensor([[4, 0, 9]]), torch.tensor([[4, 0, 0, 0, 9]])
+        one, other = student.border_weights(near, 10.0, 2.0), student.border_weights(far, 10.0, 4.0)
+        assert abs(float(one[0, 1]) - float(other[0, 2])) < 1e-4
 
     @pytest.mark.weight(2)
     def test_objects_themselves_have_weight_1(self, student):
@@ -936,33 +1028,38 @@ class TestBorderWeights:
         more = instances.clone()
         more[4:8, 22:25] = 3
         one, other = (tensor(student.border_weights(part), 12, 30)[:, :8] for part in (instances, more))
-        expected = torch.from_numpy(reference_weights(instances))[:, :8]
-        assert (one - expected).abs().max() < 1e-4 and (other - expected).abs().max() < 1e-4
+        assert (one - other).abs().max() < 1e-4 and one.max() > 1.5
 
     @pytest.mark.weight(3)
     def test_an_object_in_two_pieces_is_one_object(self, student):
         instances = torch.zeros(10, 24, dtype=torch.int64)
         instances[3:6, 2:5], instances[3:6, 8:11] = 6, 6
         instances[3:6, 18:21] = 2
-        same_weights(student.border_weights(instances), reference_weights(instances))
+        found = tensor(student.border_weights(instances), 10, 24)[4]
+        assert found[5:8].max() <= found[11:18].max() + 1e-4 and found.max() > found.min() + 1e-3
 
     @pytest.mark.weight(3)
     def test_objects_that_touch_are_two_objects(self, student):
         instances = torch.zeros(10, 14, dtype=torch.int64)
         instances[3:6, 2:6], instances[3:6, 6:9] = 1, 2
-        same_weights(student.border_weights(instances), reference_weights(instances))
+        found = tensor(student.border_weights(instances), 10, 14)
+        assert float(found[2, 5]) > 2 and float(found[2, 5] - found[9, 13]) > 1
 
     @pytest.mark.weight(2)
     def test_renumbering_the_objects_changes_nothing(self, student):
         instances = draw_instances(101)
-        found = tensor(student.border_weights(instances * 1000 - 500 * (instances > 30)), 19, 26)
-        same_weights(found, reference_weights(instances))
+        instances = instances.unique(return_inverse=True)[1]  # 0, 1, 2 ...
+        one = tensor(student.border_weights(instances), 19, 26)
+        same_weights(student.border_weights(instances * 1000 - 500 * (instances > 2)), one)
+        assert one.max() > one.min()
 
     @pytest.mark.weight(2)
     def test_distances_are_euclidean(self, student):
-        instances = torch.zeros(11, 13, dtype=torch.int64)
-        instances[0, 0], instances[10, 12] = 1, 2
-        same_weights(student.border_weights(instances), reference_weights(instances))
+        straight, slanted = torch.zeros(2, 9, 13, dtype=torch.int64)
+        straight[4, 1], straight[4, 11] = 1, 2  # 5 to the left and to the right of the middle
+        slanted[1, 2], slanted[7, 10] = 1, 2  # 3 rows and 4 columns from it
+        one, other = (tensor(student.border_weights(part, 1000.0, 9.0), 9, 13)[4, 6] for part in (straight, slanted))
+        assert abs(float(one - other)) < 1e-3 and abs(float(one) - 1) > 1e-3
 
     @pytest.mark.weight(2)
     @pytest.mark.parametrize("number", [0, 1])
@@ -973,8 +1070,10 @@ class TestBorderWeights:
     @pytest.mark.weight(0.5)
     def test_labels_of_eight_or_thirty_two_bits_are_allowed(self, student):
         instances = draw_instances(105)
+        expected = tensor(student.border_weights(instances), 19, 26)
+        assert expected.max() > expected.min()
         for dtype in (torch.uint8, torch.int32):
-            same_weights(student.border_weights(instances.to(dtype)), reference_weights(instances))
+            same_weights(student.border_weights(instances.to(dtype)), expected)
 
     @pytest.mark.weight(0.5)
     def test_an_image_that_is_full_of_objects_has_weights_of_1(self, student):
@@ -1052,7 +1151,7 @@ class TestPredictTiled:
             assert 0 < float(found.max()) <= tile + TOLERANCE * tile
 
     @pytest.mark.weight(2)
-    def test_tiles_are_not_smaller_than_they_need_to_be(self, student):
+    def test_the_largest_tiles_have_the_size_that_was_asked_for(self, student):
         for found in tiles_seen(student, 23, 31, 10, 4):
             assert float(found.max()) > 10 - 1
 

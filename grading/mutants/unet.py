@@ -269,6 +269,17 @@ edit(
 )
 edit(
     "dice_score",
+    "empty_prediction_scores_one",
+    {"torch.where(total > 0,": "torch.where(pred.any(dim=2).any(dim=1),"},
+    hint="An image in which nothing was predicted scores 1, also where there was something to find.",
+)
+edit(
+    "dice_score",
+    "small_epsilon",
+    {"torch.where(total > 0, 2 * both / total.clamp(min=1), 1.0)": "(2 * both + 1e-6) / (total + 1e-6)"},
+)
+edit(
+    "dice_score",
     "pred_overwritten",
     {"both = (pred & target).sum(dim=(1, 2))": "both = pred.logical_and_(target).sum(dim=(1, 2))"},
     hint="The prediction that was passed in is changed, and with it its size.",
@@ -440,7 +451,7 @@ class DoubleConvGelu(nn.Sequential):
 
 
 @variant("DoubleConv")
-class DoubleConvGroupNorm(nn.Module):
+class DoubleConvSecondFirst(nn.Module):
     def __init__(self, in_channels, out_channels):
         super().__init__()
         self.second = nn.Conv2d(out_channels, out_channels, 3, padding=1)
@@ -449,6 +460,93 @@ class DoubleConvGroupNorm(nn.Module):
 
     def forward(self, x):
         return self.activation(self.second(self.activation(self.first(x))))
+
+
+edit(
+    "DoubleConv",
+    "normalisation_in_place_of_activation",
+    {
+        "nn.Conv2d(in_channels, out_channels, 3, padding=1),\n            nn.ReLU(),": (
+            "nn.Conv2d(in_channels, out_channels, 3, padding=1),\n            nn.BatchNorm2d(out_channels),"
+        ),
+        "nn.Conv2d(out_channels, out_channels, 3, padding=1),\n            nn.ReLU(),": (
+            "nn.Conv2d(out_channels, out_channels, 3, padding=1),\n            nn.BatchNorm2d(out_channels),"
+        ),
+    },
+    hint="There are no activations: a layer that normalises is linear, and no activation.",
+)
+edit(
+    "DoubleConv",
+    "normalised_without_activation_at_the_end",
+    {
+        "nn.Conv2d(in_channels, out_channels, 3, padding=1),\n": (
+            "nn.Conv2d(in_channels, out_channels, 3, padding=1),\n            nn.GroupNorm(1, out_channels),\n"
+        ),
+        "nn.Conv2d(out_channels, out_channels, 3, padding=1),\n            nn.ReLU(),": (
+            "nn.Conv2d(out_channels, out_channels, 3, padding=1),\n            nn.GroupNorm(1, out_channels),"
+        ),
+    },
+    hint="There is no activation after the second convolution: a layer that normalises is none.",
+)
+
+edit(
+    "DoubleConv",
+    "group_norm",
+    {
+        "nn.Conv2d(in_channels, out_channels, 3, padding=1),\n": (
+            "nn.Conv2d(in_channels, out_channels, 3, padding=1),\n            nn.GroupNorm(1, out_channels),\n"
+        ),
+        "nn.Conv2d(out_channels, out_channels, 3, padding=1),\n": (
+            "nn.Conv2d(out_channels, out_channels, 3, padding=1),\n            nn.GroupNorm(1, out_channels),\n"
+        ),
+    },
+)
+edit(
+    "DoubleConv",
+    "instance_norm",
+    {
+        "nn.Conv2d(in_channels, out_channels, 3, padding=1),\n": (
+            "nn.Conv2d(in_channels, out_channels, 3, padding=1),\n            nn.InstanceNorm2d(out_channels),\n"
+        ),
+        "nn.Conv2d(out_channels, out_channels, 3, padding=1),\n": (
+            "nn.Conv2d(out_channels, out_channels, 3, padding=1),\n            nn.InstanceNorm2d(out_channels),\n"
+        ),
+    },
+)
+edit(
+    "DoubleConv",
+    "tanh",
+    {
+        "nn.Conv2d(in_channels, out_channels, 3, padding=1),\n            nn.ReLU(),": (
+            "nn.Conv2d(in_channels, out_channels, 3, padding=1),\n            nn.Tanh(),"
+        ),
+        "nn.Conv2d(out_channels, out_channels, 3, padding=1),\n            nn.ReLU(),": (
+            "nn.Conv2d(out_channels, out_channels, 3, padding=1),\n            nn.Tanh(),"
+        ),
+    },
+)
+
+
+@variant("DoubleConv")
+class DoubleConvTanhWithoutBias(nn.Module):
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        self.a = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.b = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+
+    def forward(self, x):
+        return torch.tanh(self.b(torch.tanh(self.a(x))))
+
+
+@variant("DoubleConv")
+class DoubleConvPRelu(nn.Module):
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        self.a, self.ra = nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.PReLU(out_channels)
+        self.b, self.rb = nn.Conv2d(out_channels, out_channels, 3, padding=1), nn.PReLU(out_channels)
+
+    def forward(self, x):
+        return self.rb(self.b(self.ra(self.a(x))))
 
 
 # ---------------------------------------------------------------- UNet
@@ -613,6 +711,87 @@ edit(
         "train them."
     ),
 )
+
+edit(
+    "UNet",
+    "padded_left_cut_right",
+    {
+        "(0, -width % self.multiple, 0, -height % self.multiple)": (
+            "(-width % self.multiple, 0, -height % self.multiple, 0)"
+        ),
+    },
+    hint="Where the size does not fit, the output is shifted: cut off rows and columns on the side where you padded.",
+)
+edit(
+    "UNet",
+    "padded_on_both_sides_cut_on_one",
+    {
+        "x = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple))": (
+            "dx, dy = -width % self.multiple, -height % self.multiple\n"
+            "        x = F.pad(x, (dx // 2, dx - dx // 2, dy // 2, dy - dy // 2))"
+        ),
+    },
+    hint="Where the size does not fit, the output is shifted: cut off on each side as much as you padded there.",
+)
+edit(
+    "UNet",
+    "way_up_in_a_plain_list",
+    {
+        "self.decoder = nn.ModuleList(DoubleConv(2 * here, here) for here, _ in pairs)": (
+            "self.decoder = [DoubleConv(2 * here, here) for here, _ in pairs]"
+        ),
+    },
+    hint="The layers of the way up lie in a plain list: PyTorch does not know their parameters and trains none.",
+)
+
+edit(
+    "UNet",
+    "padded_on_both_sides",
+    {
+        "x = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple))": (
+            "dx, dy = -width % self.multiple, -height % self.multiple\n"
+            "        x = F.pad(x, (dx // 2, dx - dx // 2, dy // 2, dy - dy // 2))"
+        ),
+        "self.head(x)[:, :, :height, :width]": (
+            "self.head(x)[:, :, dy // 2 : dy // 2 + height, dx // 2 : dx // 2 + width]"
+        ),
+    },
+)
+edit(
+    "UNet",
+    "added_with_one_convolution_a_level",
+    {
+        "DoubleConv(2 * here, here)": "nn.Sequential(nn.Conv2d(here, here, 3, padding=1), nn.ReLU())",
+        "torch.cat([maps[level], self.up[level](x)], dim=1)": "maps[level] + self.up[level](x)",
+    },
+)
+
+
+@variant("UNet")
+class UNetNormalised(nn.Module):
+    def __init__(self, in_channels, num_classes, base=16, depth=3, norm=lambda c: nn.GroupNorm(1, c)):
+        def double(i, o):
+            layers = [nn.Conv2d(i, o, 3, padding=1), norm(o), nn.ReLU(), nn.Conv2d(o, o, 3, padding=1), norm(o)]
+            return nn.Sequential(*layers, nn.ReLU())
+
+        super().__init__()
+        w = [base * 2**k for k in range(depth + 1)]
+        self.down = nn.ModuleList(double(*pair) for pair in zip([in_channels, *w], w))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * c, c, 2, 2) for c in w[:-1])
+        self.join = nn.ModuleList(double(2 * c, c) for c in w[:-1])
+        self.last = nn.Conv2d(base, num_classes, 1)
+
+    def forward(self, x):
+        skips = []
+        for k, block in enumerate(self.down):
+            x = block(F.max_pool2d(x, 2) if k else x)
+            skips.append(x)
+        for k in reversed(range(len(self.up))):
+            x = self.up[k](x)
+            dy, dx = (skips[k].shape[i] - x.shape[i] for i in (2, 3))
+            x = self.join[k](torch.cat([skips[k], F.pad(x, (dx // 2, dx - dx // 2, dy // 2, dy - dy // 2))], dim=1))
+        return self.last(x)
+
 
 edit(
     "UNet", "padded_by_replication", {"0, -height % self.multiple))": "0, -height % self.multiple), mode='replicate')"}
@@ -1228,6 +1407,17 @@ edit(
     "probabilities_from_tiles",
     {"left : left + tile])[0]": "left : left + tile]).softmax(dim=1)[0]"},
     hint="The values sum to 1 over the classes. Expected are the model's own logits.",
+)
+
+
+edit(
+    "predict_tiled",
+    "last_tile_shorter",
+    {
+        "last = max(length - tile, 0)\n        return [*range(0, last, tile - overlap), last]": (
+            "return [*range(0, length, tile - overlap)]"
+        )
+    },
 )
 
 
