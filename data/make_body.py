@@ -7,10 +7,12 @@ from pathlib import Path
 
 import anny
 import numpy as np
+import roma
 import torch
 
 PEOPLE = 600  # random grown-ups whose shapes give the directions
 DIRECTIONS = 6
+MARKERS, POSES = 39, 40  # of the motion capture
 
 # Our 24 joints (those of SMPL): the bone where each begins, and its parent. All other bones go with their ancestor.
 JOINTS = {
@@ -70,6 +72,56 @@ def rest(model: anny.Anny, phenotypes: torch.Tensor) -> tuple[np.ndarray, np.nda
     return to_camera(found["rest_vertices"].numpy()), to_camera(found["rest_bone_heads"][:, starts].numpy())
 
 
+def poses(number: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Random poses as an actor may strike them: transforms of Anny's bones, about its axes."""
+
+    def normal(mean: float, std: float) -> torch.Tensor:
+        return mean + std * torch.randn(number, generator=generator, dtype=torch.float64)
+
+    zero = torch.zeros(number, dtype=torch.float64)
+    turns = {
+        "root": (normal(0, 0.05), normal(0, 0.1), normal(0, 0.5)),
+        "spine03": (normal(-0.1, 0.15), normal(0, 0.1), normal(0, 0.2)),
+        "neck01": (normal(0, 0.15), normal(0, 0.1), normal(0, 0.3)),
+    }
+    for side, sign in (("L", 1), ("R", -1)):
+        step = normal(0, 0.4)
+        turns[f"upperarm01.{side}"] = (normal(-0.2, 0.5), sign * normal(0.1, 0.45), normal(0, 0.2))
+        turns[f"lowerarm01.{side}"] = (-normal(0.5, 0.4).abs(), zero, zero)
+        turns[f"upperleg01.{side}"] = (step, sign * normal(0.0, 0.1), zero)
+        turns[f"lowerleg01.{side}"] = (normal(0.2, 0.4).abs(), zero, zero)
+    transforms = {}
+    for bone, turn in turns.items():
+        transforms[bone] = torch.eye(4, dtype=torch.float64).repeat(number, 1, 1)
+        transforms[bone][:, :3, :3] = roma.rotvec_to_rotmat(torch.stack(turn, dim=1))
+    return transforms
+
+
+def normals_of(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V, 3) unit normals that point outwards."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    normals = np.zeros_like(vertices)
+    for k in range(3):
+        np.add.at(normals, faces[:, k], np.cross(b - a, c - a))
+    return normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-12)
+
+
+def marker_vertices(template: np.ndarray, owners: np.ndarray) -> list[int]:
+    """Four markers around the head, the others far apart from each other over the rest of the skin."""
+    names = list(JOINTS)
+    head = np.flatnonzero(owners == names.index("head"))
+    top, low = template[head, 1].min(), template[head, 1].max()
+    band = head[abs(template[head, 1] - (top + 0.22 * (low - top))) < 0.01]
+    chosen = [int(band[np.argmax(template[band][:, [0, 2]] @ way)]) for way in ((1, -1), (-1, -1), (1, 1), (-1, 1))]
+    ignored = [names.index(name) for name in ("head", "left hand", "right hand", "left foot", "right foot")]
+    skin = np.flatnonzero(~np.isin(owners, ignored))
+    distance = np.min([np.linalg.norm(template[skin] - template[k], axis=1) for k in chosen], axis=0)
+    while len(chosen) < MARKERS:
+        chosen.append(int(skin[np.argmax(distance)]))
+        distance = np.minimum(distance, np.linalg.norm(template[skin] - template[chosen[-1]], axis=1))
+    return chosen
+
+
 def packed(array: np.ndarray, scale: float) -> np.ndarray:
     """As 16-bit numbers of size `scale`."""
     return np.round(array / scale).astype(np.int16)
@@ -108,11 +160,18 @@ def main() -> None:
     rows, cols = np.nonzero(np.abs(regressor) > 1e-6)
     names = list(JOINTS)
     template, scale = mean.reshape(-1, 3), 5e-5
+
+    faces = model.get_triangular_faces().numpy()
+    moved = to_camera(model(poses(POSES, generator))["vertices"].numpy())
+    moved -= moved.mean(axis=1, keepdims=True)
+    chosen = marker_vertices(template[:number], weights.argmax(axis=1))
+    marker_normals = np.stack([normals_of(some, faces)[chosen] for some in moved])
+
     np.savez_compressed(
         Path(__file__).with_name("body.npz"),
         scale=scale,
         template=packed(template[:number], scale),
-        faces=model.get_triangular_faces().numpy().astype(np.uint16),
+        faces=faces.astype(np.uint16),
         joints=packed(template[number:], scale),
         parents=np.array([-1 if parent is None else names.index(parent) for _, parent in JOINTS.values()], np.int8),
         names=np.array(names),
@@ -120,6 +179,8 @@ def main() -> None:
         joint_directions=packed(directions[:, number:], scale),
         weight_joints=strongest.astype(np.uint8),
         weights=np.round(255 * kept).astype(np.uint8),
+        marker_points=packed(moved[:, chosen], scale),
+        marker_normals=marker_normals.astype(np.float16),
         keypoint_rows=rows.astype(np.uint8),
         keypoint_vertices=cols.astype(np.uint16),
         keypoint_weights=regressor[rows, cols].astype(np.float32),
