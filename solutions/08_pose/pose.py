@@ -455,6 +455,7 @@ def soft_argmax(heatmaps: Tensor, beta: float = 1.0) -> Tensor:
 # %% nbgrader={"grade": true, "grade_id": "test_soft_argmax", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 heatmaps = torch.tensor([[[0.0, 0.0, np.log(3.0)], [0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])
 heatmaps = heatmaps.float().requires_grad_()
+before = heatmaps.detach().clone()
 received = soft_argmax(heatmaps)
 assert received.shape == (2, 2), f"Expected (K, 2) = (2, 2), received {tuple(received.shape)}."
 assert torch.allclose(received[0].detach(), torch.tensor([1.25, 0.375])), (
@@ -468,8 +469,11 @@ received[0, 0].backward()
 assert heatmaps.grad is not None and heatmaps.grad[0, 0, 2] > 0, "A brighter pixel on the right should pull x there."
 received = soft_argmax(heatmaps.detach(), beta=1000.0)
 assert torch.allclose(received[0], torch.tensor([2.0, 0.0])), (
-    f"With beta = 1000 only the brightest pixel counts: expected (2, 0), received {received[0].tolist()}."
+    f"With beta = 1000 only the brightest pixel counts: expected (2, 0), received {received[0].tolist()}. nan: exp(1000) is "
+    "too large for a float; torch.softmax takes off the maximum before."
 )
+assert torch.equal(heatmaps.detach(), before), "The maps that were passed in have changed."
+assert soft_argmax(torch.zeros(0, 2, 3)).shape == (0, 2), "No maps: expected shape (0, 2)."
 print("soft_argmax: the visible tests pass")
 ### BEGIN HIDDEN TESTS
 from grading import plain
@@ -656,33 +660,45 @@ class PoseNet(nn.Module):
 torch.manual_seed(0)
 net = PoseNet(5, 16).eval()
 images = torch.randn(2, 3, 64, 96)
+before = images.clone()
 with torch.no_grad():
     received = net(images)
     assert received.shape == (2, 5, 16, 24), (
         f"Expected (N, K, H/4, W/4) = (2, 5, 16, 24), received {tuple(received.shape)}."
     )
-    assert torch.allclose(net(images[1:]), received[1:], atol=1e-4), "Each picture should have its own result."
-    assert received.min() < 0 < received.max() or received.std() > 0, "All maps are constant: see the head."
-    widths = [value.shape[0] for value in net.state_dict().values() if value.ndim == 4]
-    assert 16 in widths, "`channels` = 16 should be the width of the H/4 branch; no convolution has 16 outputs."
-    blocked = []
-    for name, weight in net.named_parameters():
-        if weight.ndim == 4:
-            kept_weight = weight.clone()
-            weight.zero_()
-            if torch.equal(net(images), received):
-                blocked.append(name)
-            weight.copy_(kept_weight)
-    assert not blocked, f"These convolutions have no influence on the result: {blocked[:4]}. Fuse what you build."
+    assert torch.equal(images, before), "The pictures that were passed in have changed."
+    assert received.std() > 0, "All maps are constant: does the head read the fused branches?"
+    assert torch.allclose(net(images[1:]), received[1:], atol=1e-4), (
+        "In eval mode a picture alone and in a batch should have the same result: what mixes the pictures, what is random?"
+    )
+    assert net(images[:, :, :32]).shape == (2, 5, 8, 24), "Any height and width that are multiples of 32 should do."
+    assert net(images[:0]).shape == (0, 5, 16, 24), "No pictures: expected shape (0, 5, 16, 24)."
+    assert PoseNet(17, 16).eval()(images).min() < 0, (
+        "None of 17 maps has a value below 0: is there an activation at the end?"
+    )
+    shapes = {name: value.shape for name, value in net.state_dict().items() if value.ndim == 4}
+    assert 16 in {shape[0] for shape in shapes.values()}, (
+        f"`channels` = 16 should be the width of the H/4 branch; the convolutions have {sorted({s[0] for s in shapes.values()})} outputs."
+    )
+    small = images[:1, :, :32]
+    result, weights, matter = net(small), dict(net.named_parameters()), set()
+    for name in shapes:
+        kept_weight = weights[name].clone()
+        weights[name].zero_()
+        if not torch.equal(net(small), result):
+            matter.add(shapes[name][0])
+        weights[name].copy_(kept_weight)
+    blocked = [name for name in shapes if shapes[name][0] not in matter]
+    assert not blocked, (
+        f"These convolutions have no influence on the result: {blocked[:4]}. Fuse the branch that they make."
+    )
     large = torch.randn(1, 3, 32, 512)
     moved = torch.roll(large, 4, dims=3)
     middle = [net(some)[..., 48:80] for some in (large, moved)]
     assert (middle[0][..., :-1] - middle[1][..., 1:]).abs().max() > 1e-6, (
         "A shift of the picture by 4 pixels just shifts the maps by 1: all is computed at H/4. Where is the coarser branch?"
     )
-assert sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad) > 0, (
-    "There is nothing to train."
-)
+assert any(parameter.requires_grad for parameter in net.parameters()), "There is nothing to train."
 print("PoseNet: the visible tests pass")
 ### BEGIN HIDDEN TESTS
 from grading import plain
@@ -756,6 +772,7 @@ def oks(pred: Tensor, truth: Tensor, area: float, sigmas: Tensor) -> float:
 truth = torch.tensor([[10.0, 20.0, 2.0], [30.0, 5.0, 1.0], [0.0, 0.0, 0.0]])
 pred = torch.tensor([[12.0, 20.0], [30.0, 5.0], [50.0, 60.0]])
 sigmas = torch.tensor([0.05, 0.1, 0.1])
+before = pred.clone(), truth.clone(), sigmas.clone()
 received = oks(pred, truth, 100.0, sigmas)
 assert isinstance(received, float), f"Expected a float, received {type(received).__name__}."
 assert abs(received - 0.5677) < 1e-3, (
@@ -767,7 +784,9 @@ assert abs(received - 0.8033) < 1e-3, (
     f"Four times the area: expected (exp(-0.5) + 1) / 2 = 0.8033, received {received:.4f}. The area enters as it is, not squared."
 )
 received = oks(pred, torch.zeros(3, 3), 100.0, sigmas)
-assert received == 0.0, f"Nothing is labelled: expected 0.0, received {received}."
+assert received == 0.0, f"Nothing is labelled: expected 0.0, received {received}. nan is the mean of nothing."
+unchanged = [torch.equal(one, other) for one, other in zip((pred, truth, sigmas), before, strict=True)]
+assert all(unchanged), "An argument has changed."
 print("oks: the visible tests pass")
 ### BEGIN HIDDEN TESTS
 from grading import plain
@@ -1526,6 +1545,11 @@ assert torch.equal(received[:, 3], torch.tensor([0.0, 0.0, 0.0, 1.0]).repeat(4, 
     "The last row should be 0, 0, 0, 1."
 )
 assert torch.equal(joints, before), "The joints that were passed in have changed."
+turns = torch.eye(3).repeat(4, 1, 1).requires_grad_()
+forward_kinematics(turns, joints, parents)[2, 1, 3].backward()  # y of the wrist
+assert turns.grad is not None and torch.allclose(turns.grad[:2, 1, 0], torch.tensor([3.0, 1.0])), (
+    "The gradient of the wrist does not reach the rotations: shoulder and elbow lie 3 and 1 from it. Is something detached?"
+)
 print("forward_kinematics: the visible tests pass")
 ### BEGIN HIDDEN TESTS
 from grading import plain
@@ -1569,6 +1593,7 @@ def blend_skinning(vertices: Tensor, weights: Tensor, transforms: Tensor, joints
 
 
 # %% nbgrader={"grade": true, "grade_id": "test_blend_skinning", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+quarter = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # about z: x to y
 joints = torch.tensor([[1.0, 0.0, 0.0], [3.0, 0.0, 0.0]])
 transforms = torch.eye(4).repeat(2, 1, 1)
 transforms[0, :3, 3] = joints[0]  # the first joint stays
@@ -1678,7 +1703,12 @@ assert abs(float(received)) < 1e-3, (
     f"received {float(received):.2f}. First R, then t, then K."
 )
 received = reprojection_loss(points.detach(), observed, torch.zeros(3, dtype=torch.bool), K, torch.eye(3), t)
-assert received == 0, f"Nothing is visible: expected 0, received {float(received)}."
+assert received == 0, f"Nothing is visible: expected 0, received {float(received)}. nan is the mean of nothing."
+received = reprojection_loss(torch.zeros(0, 3), torch.zeros(0, 2), torch.zeros(0, dtype=torch.bool), K, torch.eye(3), t)
+assert received == 0, f"No points: expected 0, received {float(received)}."
+assert observed[2, 0].isnan() and torch.equal(observed[:2], torch.tensor([[53.0, 44.0], [100.0, 91.0]])), (
+    "What was observed has changed."
+)
 print("reprojection_loss: the visible tests pass")
 ### BEGIN HIDDEN TESTS
 from grading import plain
