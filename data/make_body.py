@@ -129,7 +129,7 @@ def packed(array: np.ndarray) -> np.ndarray:
 
 
 def shapes(model: anny.Anny, generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of random grown-ups (V + 24, 3) and their principal directions (6, V + 24, 3), one standard deviation each."""
+    """Mean of random grown-ups (V + 24, 3), and principal directions (6, V + 24, 3) of one standard deviation each."""
     spread = torch.tensor([0.3, 0.2, 0.3, 0.3, 0.1, 0.3]) * torch.randn(PEOPLE, 6, generator=generator)
     phenotypes = (0.5 + spread.double()).clamp(0.02, 0.98)
     phenotypes[:, 1] = 0.65 + 0.3 * (phenotypes[:, 1] - 0.5)
@@ -156,6 +156,7 @@ def skin_weights(model: anny.Anny) -> np.ndarray:
 
 
 def main() -> None:
+    """Write body.npz beside this file."""
     model = anny.Anny(skinning_method="lbs")
     generator = torch.Generator().manual_seed(0)
     template, directions = shapes(model, generator)

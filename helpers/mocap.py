@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from helpers import datasets
 
 HEIGHT, WIDTH = 200, 160  # of a frame, in pixels
-FOCAL = 460.0  # pixels
+FOCAL = 430.0  # pixels
 DISTANCE = 4.2  # metres from the camera to the middle of the body
 GHOSTS = 5
 LEAST_FACING = 0.15  # cosine between the skin's normal and the way to the camera, below which a marker is hidden
