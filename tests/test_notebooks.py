@@ -44,3 +44,10 @@ def test_yolo_v1_finds_the_cells_of_real_blood_smears():
     assert value(text, "real C mAP") >= 0.70
     assert value(text, "real C AP of WBC") >= 0.90
     assert value(text, "real C AP of RBC") >= 0.78
+
+
+def test_pose_gives_the_keypoint_ap_of_pycocotools():
+    text = printed("pose")
+    assert value(text, "COCO keypoint AP") == value(text, "COCO keypoint AP by pycocotools") == 0.861
+    assert value(text, "COCO keypoint AP50") == value(text, "COCO keypoint AP50 by pycocotools") == 0.993
+    assert value(text, "PCK at 0.1") >= 0.78
