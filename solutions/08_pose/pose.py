@@ -881,7 +881,7 @@ def heatmap_loss(some_images: Tensor, some_maps: Tensor) -> Tensor:
 
 
 batches = training.minibatches(32, images, maps, generator=torch.Generator().manual_seed(SEED))
-history = training.train(net, batches, heatmap_loss, steps=600, lr=4e-3, name="PoseNet", live=True)
+history = training.train(net, batches, heatmap_loss, steps=450, lr=4e-3, name="PoseNet", live=True)
 kept["PoseNet"] = net
 figure, ax = plt.subplots(figsize=(4.4, 2.2))
 ax.plot(history["total"], linewidth=0.8)
@@ -1218,7 +1218,7 @@ plain.score("pose", "group_limbs", globals())
 #
 # **Top-down:** boxes (here the true ones: finding them is notebooks 03 and 04), your `crop_transform`'s kind of cut, the
 # network from section 5. **Bottom-up:** a second network of the same size paints 17 heatmaps and 18 fields of two channels for
-# the whole picture; it starts from the weights of the first and learns on 400 generated crowds. `helpers.grouping` then
+# the whole picture; it starts from the weights of the first and learns on 300 generated crowds. `helpers.grouping` then
 # does what your `limb_score` and `group_limbs` do, for all pairs at once (with `F.grid_sample` and SciPy), and joins limbs
 # that share a keypoint, the surest first.
 #
@@ -1226,7 +1226,7 @@ plain.score("pose", "group_limbs", globals())
 
 # %% tags=["long"]
 crowd_rng = np.random.default_rng([SEED, 1])
-crowds = [people.crowd(crowd_rng, int(crowd_rng.integers(2, 6)), overlap=crowd_rng.uniform(1, 1.7)) for _ in range(400)]
+crowds = [people.crowd(crowd_rng, int(crowd_rng.integers(2, 6)), overlap=crowd_rng.uniform(1, 1.7)) for _ in range(300)]
 crowd_images = stacked([some.image for some in crowds])
 crowd_maps = []
 for some in crowds:
@@ -1252,7 +1252,7 @@ def crowd_loss(some_images: Tensor, some_maps: Tensor) -> Tensor:
 
 
 batches = training.minibatches(8, crowd_images, crowd_maps, generator=torch.Generator().manual_seed(SEED))
-training.train(wide, batches, crowd_loss, steps=200, lr=4e-3, name="bottom-up", live=True)
+training.train(wide, batches, crowd_loss, steps=150, lr=4e-3, name="bottom-up", live=True)
 kept["bottom-up"] = wide
 
 
