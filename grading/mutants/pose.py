@@ -729,7 +729,7 @@ def by_a_table_of_places(heatmaps, beta=1.0):
     K, H, W = heatmaps.shape
     rows, cols = torch.meshgrid(torch.arange(H), torch.arange(W), indexing="ij")
     places = torch.stack([cols.flatten(), rows.flatten()], dim=1).to(heatmaps)
-    return F.softmax(heatmaps.view(K, -1).mul(beta), dim=-1) @ places
+    return F.softmax(heatmaps.view(K, H * W).mul(beta), dim=-1) @ places
 
 
 @variant("soft_argmax")
