@@ -900,7 +900,7 @@ guesses = np.broadcast_to(mean_pose, (len(truth), 17, 2))
 # %% tags=["long", "measured"]
 areas = [person.area for person in test_people]
 sigmas = torch.tensor(people.SIGMAS)
-similar = [
+kept["OKS"] = [
     oks(torch.tensor(found[:, :2]), torch.tensor(true), area, sigmas)
     for found, true, area in zip(kept["poses"], truth, areas, strict=True)
 ]
@@ -908,7 +908,7 @@ records = keypoint_ap.as_coco(test_people)
 predictions = keypoint_ap.as_predictions(kept["poses"], decoded[..., 2].mean(axis=1))
 print(f"PCK at 0.1: {people.pck(kept['poses'], truth):.3f}")
 print(f"PCK at 0.1, mean pose: {people.pck(guesses, truth):.3f}")
-print(f"OKS: {np.mean(similar):.3f}")
+print(f"OKS: {np.mean(kept['OKS']):.3f}")
 print(f"keypoint AP: {keypoint_ap.average_precision(records, predictions, oks).mean():.3f}")
 print(f"keypoint AP by pycocotools: {keypoint_ap.reference(records, predictions)[0]:.3f}")
 
@@ -935,10 +935,10 @@ plt.show()
 # neighbour's limb.
 
 # %% tags=["long"]
-order = np.argsort(-np.array(similar))[[0, 40, 100, 160, 220, 270, 290, 298]]
+order = np.argsort(-np.array(kept["OKS"]))[[0, 40, 100, 160, 220, 270, 290, 298]]
 figure, axes = plt.subplots(2, 8, figsize=(9.6, 2.7))
 for (upper, lower), k in zip(axes.T, order, strict=True):
-    plotting.show_image(upper, test_people[k].image, f"OKS {similar[k]:.2f}")
+    plotting.show_image(upper, test_people[k].image, f"OKS {kept['OKS'][k]:.2f}")
     people.show(upper, kept["poses"][k], linewidth=1.1)
     plotting.show_image(lower, kept["maps"][k].amax(dim=0).clamp(0, 1).numpy(), cmap="magma")
 plt.show()
@@ -1284,7 +1284,6 @@ scenes = {
     name: [people.crowd(np.random.default_rng([7, k]), 4, overlap=overlap) for k in range(20)]
     for name, overlap in (("loose", 1.0), ("tight", 1.9))
 }
-results = {}
 for name, some in scenes.items():
     for way, answer in (
         ("top-down", lambda scene: top_down(scene.image, scene.boxes)),
@@ -1294,7 +1293,7 @@ for name, some in scenes.items():
         scores = [
             grouping.match(found, scene.keypoints, scene.areas)[1] for found, scene in zip(answers, some, strict=True)
         ]
-        results[name, way] = answers, np.array(scores)
+        kept[name, way] = answers, np.array(scores)
         print(f"mean OKS, {name} group, {way}: {np.mean(scores):.3f}")
 
 # %% [markdown]
@@ -1302,7 +1301,7 @@ for name, some in scenes.items():
 # is written over them):
 
 # %% tags=["long"]
-difference = results["tight", "top-down"][1].mean(axis=1) - results["tight", "bottom-up"][1].mean(axis=1)
+difference = kept["tight", "top-down"][1].mean(axis=1) - kept["tight", "bottom-up"][1].mean(axis=1)
 figure, axes = plt.subplots(3, 2, figsize=(7.6, 6))
 for column, k in zip(axes.T, (int(np.argmin(difference)), int(np.argmax(difference))), strict=True):
     scene = scenes["tight"][k]
@@ -1310,7 +1309,7 @@ for column, k in zip(axes.T, (int(np.argmin(difference)), int(np.argmax(differen
     plotting.show_boxes(column[0], scene.boxes, width=0.8)
     for ax, way in zip(column[1:], ("top-down", "bottom-up"), strict=True):
         plotting.show_image(ax, scene.image, way)
-        found = results["tight", way][0][k]
+        found = kept["tight", way][0][k]
         index, scores = grouping.match(found, scene.keypoints, scene.areas)
         for points in found:
             people.show(ax, points, linewidth=1.2)
@@ -1895,7 +1894,7 @@ def fit(prior: float, generic: float, reprojection: float = 1.0, steps: int = 16
     return {"final": [value.detach() for value in parameters], "early": early, "parts": parts}
 
 
-fits = {
+kept["fits"] = {
     "all three": fit(5, 100),
     "without $L_{smpl}$": fit(0, 100),
     "without $L_{generic}$": fit(5, 0),
@@ -1904,7 +1903,7 @@ fits = {
 
 # %%
 print(f"{'':24}   pixels   space (mm)   shape   wrong bends (degrees)")
-for name, found in fits.items():
+for name, found in kept["fits"].items():
     theta, beta, place = found["final"]
     off = reprojection_loss(posed(theta, beta, *DOTS), observed, visible, K, eye, place).sqrt()
     skin = posed(theta, beta, *SKIN)
@@ -1924,8 +1923,8 @@ def views(theta: Tensor, beta: Tensor, place: Tensor) -> list[np.ndarray]:
 shown = {
     "truth": (true_theta, true_beta, true_t),
     "before": (torch.zeros(24, 3), torch.zeros(6), t),
-    "after 15 steps": fits["all three"]["early"],
-    **{name: found["final"] for name, found in fits.items()},
+    "after 15 steps": kept["fits"]["all three"]["early"],
+    **{name: found["final"] for name, found in kept["fits"].items()},
 }
 figure, axes = plt.subplots(2, len(shown), figsize=(9.8, 3.9))
 for column, (name, values) in zip(axes.T, shown.items(), strict=True):
@@ -1939,7 +1938,7 @@ plt.show()
 figure, ax = plt.subplots(figsize=(4.6, 2.4))
 steps = np.arange(160)
 plotting.plot_curves(
-    ax, {name: (steps, values) for name, values in fits["all three"]["parts"].items()}, "step", "part of the loss"
+    ax, {name: (steps, values) for name, values in kept["fits"]["all three"]["parts"].items()}, "step", "part of the loss"
 )
 ax.set_yscale("log")
 plt.show()
