@@ -443,6 +443,8 @@ class TestDecodeHeatmaps:
 
 # Places reach 16 and shares of float32 have a relative error of about |beta h| * 2^-24 and some roundings of sums.
 SOFT_TOLERANCE = 2e-4
+# The logarithm of a sum of exponentials of up to 1300 is off by 1300 * 2^-24, and so are shares that are made with it.
+EXTREME_TOLERANCE = 2e-3
 
 
 def reference_soft_argmax(heatmaps, beta=1.0):
@@ -477,8 +479,9 @@ class TestSoftArgmax:
         follows_the_gradient(student, maps, beta, seed)
         if beta == 1:
             agree(student.soft_argmax(maps), reference_soft_argmax(maps), SOFT_TOLERANCE)
-        extreme = torch.cat([maps + 1000, maps - 1000])
-        agree(student.soft_argmax(extreme, beta), reference_soft_argmax(extreme, beta), SOFT_TOLERANCE)
+        steps = draw_maps(seed, number, height, width, levels=8)
+        extreme = torch.cat([steps + 128, steps - 128])
+        agree(student.soft_argmax(extreme, beta), reference_soft_argmax(extreme, beta), EXTREME_TOLERANCE)
 
     @pytest.mark.weight(2)
     def test_beta_is_1_if_not_told_otherwise(self, student):
@@ -512,8 +515,8 @@ class TestSoftArgmax:
     def test_very_large_and_very_small_values_give_finite_places(self, student):
         maps = draw_maps(9, 3, 4, 6, levels=12)
         extreme = maps + torch.tensor([1000.0, -1000.0, 0.0])[:, None, None]
-        agree(student.soft_argmax(extreme), reference_soft_argmax(maps), SOFT_TOLERANCE)
-        agree(student.soft_argmax(maps - 1, 500.0), reference_soft_argmax(maps, 500.0), SOFT_TOLERANCE)
+        agree(student.soft_argmax(extreme), reference_soft_argmax(maps), EXTREME_TOLERANCE)
+        agree(student.soft_argmax(maps - 1, 250.0), reference_soft_argmax(maps, 250.0), EXTREME_TOLERANCE)
 
     @pytest.mark.weight(3)
     def test_the_gradient_is_that_of_the_formula(self, student):
