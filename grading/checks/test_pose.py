@@ -216,10 +216,12 @@ class TestDetectMarkers:
 
     @pytest.mark.weight(5)
     def test_a_thousandth_of_a_pixel_in_y_counts_for_the_order_and_less_does_not(self, student):
-        image = torch.zeros(9, 12)
+        image = torch.zeros(13, 12)
         image[2, 3], image[3, 3], image[2, 7] = 1.0, 2.0**-12, 1.0  # y = 2.0002 and 2
-        image[6, 1], image[6, 9], image[5, 9] = 1.0, 1.0, 2.0**-6  # y = 6 and 5.985
-        expected = [[3.0, 2 + 1 / 4097], [7.0, 2.0], [9.0, 6 - 1 / 65], [1.0, 6.0]]
+        image[6, 1], image[6, 9], image[5, 9] = 1.0, 1.0, 2.0**-8  # y = 6 and 5.996
+        image[10, 2], image[10, 8], image[9, 8] = 1.0, 1.0, 2.0**-12  # y = 10 and 9.9998
+        low, near = 1 / 4097, 1 / 257
+        expected = [[3.0, 2 + low], [7.0, 2.0], [9.0, 6 - near], [1.0, 6.0], [2.0, 10.0], [8.0, 10 - low]]
         agree(student.detect_markers(image, 0.0), expected)
 
     @pytest.mark.weight(5)
@@ -1278,7 +1280,7 @@ def generators_at_zero(student, number=1):
         agree(found, GENERATORS[:, row, col].expand(number, 3), 1e-4)
 
 
-MIXED = draw_vectors(1, [1.0, 0.0, 2.5, 1e-3, 0.0, 0.3])
+MIXED = draw_vectors(1, [1.0, 0.0, 2.5, 2e-4, 0.0, 0.3])
 ANGLES = [0.05, 0.4, 1.1, math.pi / 2, 2.2, 3.0, math.pi, 4.0, 6.0, 2 * math.pi + 0.5]
 
 
@@ -1286,7 +1288,7 @@ ANGLES = [0.05, 0.4, 1.1, math.pi / 2, 2.2, 3.0, math.pi, 4.0, 6.0, 2 * math.pi 
 class TestRodrigues:
     @pytest.mark.weight(30)
     def test_rotations_of_all_angles_are_those_of_scipy_and_so_are_their_gradients_also_at_0(self, student):
-        for vectors in (draw_vectors(2, ANGLES), MIXED, draw_vectors(3, [1e-2, 1e-3, 1e-4, 1e-6, 0.0])):
+        for vectors in (draw_vectors(2, ANGLES), MIXED, draw_vectors(3, [2e-2, 1e-3, 1e-4, 1e-6, 0.0])):
             agree(student.rodrigues(vectors), by_scipy(vectors), ROTATION_TOLERANCE)
         # Differences of the cosine from 1 cancel in float32: at an angle of 0.01 they are good to a share of 1e-3.
         slopes_agree(student, draw_vectors(4, ANGLES), 5, 1e-3)
@@ -1328,7 +1330,7 @@ class TestRodrigues:
     @pytest.mark.weight(2)
     def test_very_small_turns_are_the_identity_and_their_generator(self, student):
         vectors = draw_vectors(10, [1e-3, 1e-4, 1e-5, 1e-7])
-        agree(student.rodrigues(vectors), by_scipy(vectors), 2e-7)
+        agree(student.rodrigues(vectors), by_scipy(vectors), 1e-6)  # a series of first order is enough
 
     @pytest.mark.weight(4)
     def test_at_0_the_gradient_is_finite(self, student):
