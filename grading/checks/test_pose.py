@@ -214,15 +214,17 @@ class TestDetectMarkers:
         image = picture(["0 0 0 0 0 3 0", "0 0 1 0 0 0 0", "0 0 0 0 0 0 0", "0 9 0 0 0 0 2", "0 0 0 5 0 0 0"])
         agree(student.detect_markers(image, 0.5), [[5.0, 0.0], [2.0, 1.0], [1.0, 3.0], [6.0, 3.0], [3.0, 4.0]])
 
-    @pytest.mark.weight(2)
+    @pytest.mark.weight(5)
     def test_a_thousandth_of_a_pixel_in_y_counts_for_the_order_and_less_does_not(self, student):
-        image = torch.zeros(9, 12)
+        image = torch.zeros(13, 12)
         image[2, 3], image[3, 3], image[2, 7] = 1.0, 2.0**-12, 1.0  # y = 2.0002 and 2
-        image[6, 1], image[6, 9], image[5, 9] = 1.0, 1.0, 2.0**-6  # y = 6 and 5.985
-        expected = [[3.0, 2 + 1 / 4097], [7.0, 2.0], [9.0, 6 - 1 / 65], [1.0, 6.0]]
+        image[6, 1], image[6, 9], image[5, 9] = 1.0, 1.0, 2.0**-8  # y = 6 and 5.996
+        image[10, 2], image[10, 8], image[9, 8] = 1.0, 1.0, 2.0**-12  # y = 10 and 9.9998
+        low, near = 1 / 4097, 1 / 257
+        expected = [[3.0, 2 + low], [7.0, 2.0], [9.0, 6 - near], [1.0, 6.0], [2.0, 10.0], [8.0, 10 - low]]
         agree(student.detect_markers(image, 0.0), expected)
 
-    @pytest.mark.weight(2)
+    @pytest.mark.weight(5)
     def test_if_nothing_is_bright_there_are_no_rows_but_two_columns(self, student):
         assert tuple(student.detect_markers(IMAGES[0], 1.0).shape) == (0, 2)
         assert tuple(student.detect_markers(picture(["1 0 0", "0 0 1"]), 0.5, 2).shape) == (0, 2)
@@ -443,6 +445,8 @@ class TestDecodeHeatmaps:
 
 # Places reach 16 and shares of float32 have a relative error of about |beta h| * 2^-24 and some roundings of sums.
 SOFT_TOLERANCE = 2e-4
+# The logarithm of a sum of exponentials of up to 1300 is off by 1300 * 2^-24, and so are shares that are made with it.
+EXTREME_TOLERANCE = 2e-3
 
 
 def reference_soft_argmax(heatmaps, beta=1.0):
@@ -469,12 +473,17 @@ class TestSoftArgmax:
         ("seed", "number", "height", "width", "beta"),
         [(1, 3, 5, 9, 1.0), (2, 4, 11, 4, 3.0), (3, 2, 7, 13, 10.0), (4, 1, 6, 2, 0.5)],
     )
-    def test_random_maps_have_their_mean_place_under_the_softmax_and_its_gradient(
+    def test_maps_of_any_values_have_their_mean_place_under_the_softmax_and_its_gradient(
         self, student, seed, number, height, width, beta
     ):
         maps = draw_maps(seed, number, height, width)
         agree(student.soft_argmax(maps, beta), reference_soft_argmax(maps, beta), SOFT_TOLERANCE)
         follows_the_gradient(student, maps, beta, seed)
+        if beta == 1:
+            agree(student.soft_argmax(maps), reference_soft_argmax(maps), SOFT_TOLERANCE)
+        steps = draw_maps(seed, number, height, width, levels=8)
+        extreme = torch.cat([steps + 128, steps - 128])
+        agree(student.soft_argmax(extreme, beta), reference_soft_argmax(extreme, beta), EXTREME_TOLERANCE)
 
     @pytest.mark.weight(2)
     def test_beta_is_1_if_not_told_otherwise(self, student):
@@ -508,8 +517,8 @@ class TestSoftArgmax:
     def test_very_large_and_very_small_values_give_finite_places(self, student):
         maps = draw_maps(9, 3, 4, 6, levels=12)
         extreme = maps + torch.tensor([1000.0, -1000.0, 0.0])[:, None, None]
-        agree(student.soft_argmax(extreme), reference_soft_argmax(maps), SOFT_TOLERANCE)
-        agree(student.soft_argmax(maps - 1, 500.0), reference_soft_argmax(maps, 500.0), SOFT_TOLERANCE)
+        agree(student.soft_argmax(extreme), reference_soft_argmax(maps), EXTREME_TOLERANCE)
+        agree(student.soft_argmax(maps - 1, 250.0), reference_soft_argmax(maps, 250.0), EXTREME_TOLERANCE)
 
     @pytest.mark.weight(3)
     def test_the_gradient_is_that_of_the_formula(self, student):
@@ -529,8 +538,7 @@ class TestSoftArgmax:
 
 # ---------------------------------------------------------------- PoseNet
 
-LARGE = (32, 320)  # the middle of so wide a picture is far from its sides
-MIDDLE = slice(30, 50)  # of the 80 columns of a map
+LARGE, VERY_LARGE = (32, 320), (128, 960)  # the middle of so wide a picture is far from its sides
 SILENT = 1e-5  # signals are about 1, and exactly 0 where all is blocked
 
 
@@ -581,11 +589,6 @@ def random_net(student, num_keypoints=5, channels=16, seed=0):
     return net
 
 
-def put(net, **weights):
-    """Load some weights and leave the others."""
-    net.load_state_dict(weights, strict=False)
-
-
 def kernels(net):
     return {name: value for name, value in net.state_dict().items() if value.ndim == 4}
 
@@ -599,27 +602,41 @@ def unblock(net, weights):
     net.load_state_dict(weights, strict=False)
 
 
-def three_pictures(seed=1):
+def three_pictures(size=LARGE, seed=1):
     """Noise, other noise, and the first moved by 4 pixels."""
-    one, other = torch.randn(2, 3, *LARGE, generator=numbers(seed))
+    one, other = torch.randn(2, 3, *size, generator=numbers(seed))
     return torch.stack([one, other, one.roll(4, dims=2)])
+
+
+def middles(found):
+    """Maps as float64, without the columns near the sides."""
+    width = found.shape[-1]
+    return found.detach().double()[..., 3 * width // 8 : 5 * width // 8]
+
+
+def spread(x):
+    return float((x - x.mean(dim=-1, keepdim=True)).square().mean().sqrt())
 
 
 def signal(found):
     """How far the middle of the map depends on the picture, from the maps of two of them."""
-    difference = found[0, ..., MIDDLE].detach().double() - found[1, ..., MIDDLE].detach().double()
-    return float((difference - difference.mean(dim=-1, keepdim=True)).square().mean().sqrt())
+    one, other = middles(found[:2])
+    return spread(one - other)
 
 
 def unsteadiness(found):
     """How far the map does not move along with the picture, as a share of the signal.
 
-    It is 0 if all is computed at H/4, and about 1 if all went through a coarser map, for which a movement by 4 pixels is
-    a fraction of a pixel.
+    It is 0 if all is computed at H/4, and about 1 if all went through a coarser map, for which a movement by 4 pixels
+    is a fraction of a pixel. Means of the whole picture add less than 0.05 if it is very large.
     """
-    one, moved = (found[k, ..., MIDDLE].detach().double() for k in (0, 2))
-    error = float((one[..., :-1] - moved[..., 1:]).square().mean().sqrt())
-    return error / signal(found) if signal(found) > SILENT else math.inf
+    one, _, moved = middles(found)
+    return spread(one[..., :-1] - moved[..., 1:]) / signal(found) if signal(found) > SILENT else math.inf
+
+
+def is_steady(student):
+    """Whether nothing but what is computed at H/4 influences the map."""
+    return not 0.05 < unsteadiness(random_net(student)(three_pictures(VERY_LARGE))) < math.inf
 
 
 def blocked_as_far_as_possible(net, pictures, weights):
@@ -681,19 +698,18 @@ def right_shapes(student):
 @kept
 def coarse_branches_matter(student):
     """The map does not just move along with the picture, and of no width all convolutions are without influence."""
-    net, pictures = random_net(student), three_pictures()
-    before = net(pictures)
-    if not 0.03 < unsteadiness(before) < math.inf:
+    if is_steady(student):
         return False
-    waiting, matter = set(), set()
+    net, picture = random_net(student), three_pictures()[:1]
+    before, made, matter = net(picture), set(), set()
     for name, weight in kernels(net).items():
         if weight.shape[0] not in matter:
-            waiting.add(weight.shape[0])
+            made.add(weight.shape[0])
             block(net, {name: weight})
-            if not torch.equal(net(pictures), before):
+            if not torch.equal(net(picture), before):
                 matter.add(weight.shape[0])
             unblock(net, {name: weight})
-    return waiting == matter
+    return made == matter
 
 
 @kept
@@ -762,14 +778,14 @@ def gradient_is_true(student):
     cotangent = torch.randn(1, 5, 16, 24, generator=numbers(11))
     slope = student.gradient(net, (x,), wrt=0, cotangent=cotangent)
     steps = torch.randn(24, 3, 64, 96, generator=numbers(12))
-    shown = ((net(x + 0.01 * steps) - net(x - 0.01 * steps)).detach() * cotangent).sum(dim=(1, 2, 3)) / 0.02
+    shown = ((net(x + 0.002 * steps) - net(x - 0.002 * steps)).detach() * cotangent).sum(dim=(1, 2, 3)) / 0.004
     told = (slope * steps).sum(dim=(1, 2, 3))
     return float((shown - told).norm()) < 0.25 * float(shown.norm())
 
 
 @pytest.mark.task("PoseNet")
 class TestPoseNet:
-    @pytest.mark.weight(40)
+    @pytest.mark.weight(60)
     def test_sizes_branches_fusion_widths_and_head_are_all_as_described(self, student):
         right_shapes(student)
         assert coarse_branches_matter(student)
@@ -794,8 +810,7 @@ class TestPoseNet:
 
     @pytest.mark.weight(4)
     def test_coarser_branches_influence_the_result(self, student):
-        # All that is computed at H/4 moves by one pixel if the picture moves by four.
-        assert 0.03 < unsteadiness(random_net(student)(three_pictures())) < math.inf
+        assert not is_steady(student)
 
     @pytest.mark.weight(3)
     def test_every_branch_influences_the_result(self, student):
@@ -912,7 +927,7 @@ class TestOks:
         pred = torch.tensor([[13.0, 24.0], [46.0, 68.0]])
         close(student.oks(pred, truth, 1250.0, sigmas), math.exp(-1.0))
 
-    @pytest.mark.weight(2)
+    @pytest.mark.weight(5)
     def test_if_no_keypoint_is_labelled_it_is_0(self, student):
         pred, truth, area, sigmas = draw_person(15)
         truth[:, 2] = 0
@@ -978,7 +993,7 @@ class TestCropTransform:
     def test_both_axes_have_the_same_positive_scale_and_nothing_is_turned(self, student):
         for box in BOXES:
             M = tensor(student.crop_transform(box, (40, 90)), 2, 3)
-            assert M[0, 0] > 0 and abs(float(M[0, 0] - M[1, 1])) < 1e-5 and M[0, 1] == 0 == M[1, 0]
+            assert M[0, 0] > 0 and abs(float(M[0, 0] - M[1, 1])) < 1e-5 and max(abs(M[0, 1]), abs(M[1, 0])) < 1e-5
 
     @pytest.mark.weight(3)
     @pytest.mark.parametrize("size", CROPS)
@@ -1053,7 +1068,8 @@ class TestLimbScore:
         field = draw_field(seed, height, width)
         for outside in (0.0, 0.4):
             for a, b in draw_limbs(seed + 10, 8, height, width, outside):
-                score(student.limb_score(field, a, b, samples), reference_score(field, a, b, samples))
+                options = () if samples == 10 else (samples,)
+                score(student.limb_score(field, a, b, *options), reference_score(field, a, b, samples))
 
     @pytest.mark.weight(2)
     def test_ten_samples_are_taken_if_not_told_otherwise(self, student):
@@ -1113,7 +1129,7 @@ class TestLimbScore:
             a, b = torch.tensor(a), torch.tensor(b)
             score(student.limb_score(field, a, b, 8), reference_score(field, a, b, 8))
 
-    @pytest.mark.weight(2)
+    @pytest.mark.weight(5)
     def test_if_both_ends_are_the_same_it_is_0(self, student):
         field, a = draw_field(9, 5, 8), torch.tensor([3.25, 1.5])
         assert scalar(student.limb_score(field, a, a.clone())) == 0
@@ -1191,7 +1207,7 @@ class TestGroupLimbs:
         scores = torch.tensor([[0.75, 0.4375], [0.375, 0.0]])  # 0.8125 together, but less above the threshold
         assert pairs_of(student.group_limbs(scores, 0.25)) == [(0, 1), (1, 0)]
 
-    @pytest.mark.weight(2)
+    @pytest.mark.weight(5)
     def test_a_score_equal_to_the_threshold_is_enough(self, student):
         scores = torch.tensor([[0.5, 0.25, 0.0], [0.0, 0.5, 0.25]])
         assert pairs_of(student.group_limbs(scores, 0.5)) == [(0, 0), (1, 1)]
@@ -1264,7 +1280,7 @@ def generators_at_zero(student, number=1):
         agree(found, GENERATORS[:, row, col].expand(number, 3), 1e-4)
 
 
-MIXED = draw_vectors(1, [1.0, 0.0, 2.5, 1e-3, 0.0, 0.3])
+MIXED = draw_vectors(1, [1.0, 0.0, 2.5, 2e-4, 0.0, 0.3])
 ANGLES = [0.05, 0.4, 1.1, math.pi / 2, 2.2, 3.0, math.pi, 4.0, 6.0, 2 * math.pi + 0.5]
 
 
@@ -1272,7 +1288,7 @@ ANGLES = [0.05, 0.4, 1.1, math.pi / 2, 2.2, 3.0, math.pi, 4.0, 6.0, 2 * math.pi 
 class TestRodrigues:
     @pytest.mark.weight(30)
     def test_rotations_of_all_angles_are_those_of_scipy_and_so_are_their_gradients_also_at_0(self, student):
-        for vectors in (draw_vectors(2, ANGLES), MIXED, draw_vectors(3, [1e-2, 1e-3, 1e-4, 1e-6, 0.0])):
+        for vectors in (draw_vectors(2, ANGLES), MIXED, draw_vectors(3, [2e-2, 1e-3, 1e-4, 1e-6, 0.0])):
             agree(student.rodrigues(vectors), by_scipy(vectors), ROTATION_TOLERANCE)
         # Differences of the cosine from 1 cancel in float32: at an angle of 0.01 they are good to a share of 1e-3.
         slopes_agree(student, draw_vectors(4, ANGLES), 5, 1e-3)
@@ -1314,7 +1330,7 @@ class TestRodrigues:
     @pytest.mark.weight(2)
     def test_very_small_turns_are_the_identity_and_their_generator(self, student):
         vectors = draw_vectors(10, [1e-3, 1e-4, 1e-5, 1e-7])
-        agree(student.rodrigues(vectors), by_scipy(vectors), 2e-7)
+        agree(student.rodrigues(vectors), by_scipy(vectors), 1e-6)  # a series of first order is enough
 
     @pytest.mark.weight(4)
     def test_at_0_the_gradient_is_finite(self, student):
@@ -1687,7 +1703,7 @@ class TestReprojectionLoss:
     def test_the_gradient_is_that_of_the_formula(self, student):
         same_slopes(student, draw_scene(12, 7, 2))
 
-    @pytest.mark.weight(2)
+    @pytest.mark.weight(5)
     def test_if_nothing_is_visible_it_is_0(self, student):
         points, observed, visible, K, R, t = draw_scene(13)
         nothing = torch.zeros_like(visible)

@@ -914,25 +914,25 @@ edit(
     "PoseNet",
     "an_eighth_of_the_size",
     {"ConvBlock(c, c, 2), Residual(c)": "ConvBlock(c, c, 2), ConvBlock(c, c, 2), Residual(c)"},
-    hint="The maps are too small: a quarter of the picture's height and width is asked for. Count the strides of the stem.",
+    hint="The maps do not have a quarter of the picture's height and width: count the strides of the stem.",
 )
 edit(
     "PoseNet",
     "half_of_the_size",
     {"ConvBlock(c, c, 2), Residual(c)": "ConvBlock(c, c), Residual(c)"},
-    hint="The maps are too large: a quarter of the picture's height and width is asked for. Count the strides of the stem.",
+    hint="The maps do not have a quarter of the picture's height and width: count the strides of the stem.",
 )
 edit(
     "PoseNet",
     "as_large_as_the_picture",
     {"return self.head(branches[0])": "return F.interpolate(self.head(branches[0]), scale_factor=4)"},
-    hint="The maps are too large: a quarter of the picture's height and width is asked for.",
+    hint="The maps do not have a quarter of the picture's height and width: count the strides of the stem.",
 )
 edit(
     "PoseNet",
     "side_by_side_but_never_fused",
     {"F.relu(sum(change(x) for change, x in zip(changes, branches, strict=True))) for changes in fusion": "F.relu(changes[k](branches[k])) for k, changes in enumerate(fusion)"},
-    hint="The coarser branches do not influence the result: fuse them with the fine one.",
+    hint="Nothing coarser than H/4 influences the result: where are the branches beside the fine one, and are they fused with it?",
 )  # fmt: skip
 edit(
     "PoseNet",
@@ -962,31 +962,31 @@ edit(
     "PoseNet",
     "ends_with_a_sigmoid",
     {"return self.head(branches[0])": "return self.head(branches[0]).sigmoid()"},
-    hint="The maps are squeezed by an activation at the end. The head is linear.",
+    hint="The maps are squeezed or cut off by an activation at the end. The head is linear.",
 )
 edit(
     "PoseNet",
     "ends_with_a_relu",
     {"return self.head(branches[0])": "return F.relu(self.head(branches[0]))"},
-    hint="The maps are cut off by an activation at the end. The head is linear.",
+    hint="The maps are squeezed or cut off by an activation at the end. The head is linear.",
 )
 edit(
     "PoseNet",
     "ends_with_a_tanh",
     {"return self.head(branches[0])": "return self.head(branches[0]).tanh()"},
-    hint="The maps are squeezed by an activation at the end. The head is linear.",
+    hint="The maps are squeezed or cut off by an activation at the end. The head is linear.",
 )
 edit(
     "PoseNet",
     "ends_with_a_softmax",
     {"return self.head(branches[0])": "maps = self.head(branches[0])\n        return maps.flatten(2).softmax(dim=2).reshape(maps.shape)"},
-    hint="The maps are squeezed by an activation at the end. The head is linear.",
+    hint="The maps are squeezed or cut off by an activation at the end. The head is linear.",
 )  # fmt: skip
 edit(
     "PoseNet",
     "a_map_too_many",
     {"nn.Conv2d(c, num_keypoints, 1)": "nn.Conv2d(c, num_keypoints + 1, 1)"},
-    hint="The number of maps is off: one for each keypoint, none for the background.",
+    hint="The number of maps is off: one for each keypoint, none for the background; num_keypoints is the first argument of __init__.",
 )
 edit(
     "PoseNet",
@@ -998,25 +998,25 @@ edit(
     "PoseNet",
     "always_the_same_width",
     {"c = channels": "c = 32"},
-    hint="`channels` is not the width of the H/4 branch.",
+    hint="`channels` is not the width of the H/4 branch: is that fixed, or is it the width of another branch?",
 )
 edit(
     "PoseNet",
     "half_the_width",
     {"c = channels": "c = channels // 2"},
-    hint="`channels` is not the width of the H/4 branch: is it that of a coarser one?",
+    hint="`channels` is not the width of the H/4 branch: is that fixed, or is it the width of another branch?",
 )
 edit(
     "PoseNet",
     "twice_the_width",
     {"c = channels": "c = 2 * channels"},
-    hint="`channels` is not the width of the H/4 branch.",
+    hint="`channels` is not the width of the H/4 branch: is that fixed, or is it the width of another branch?",
 )
 edit(
     "PoseNet",
     "arguments_in_the_other_order",
     {"num_keypoints: int, channels: int": "channels: int, num_keypoints: int"},
-    hint="The number of maps is off: are the two arguments of __init__ in the order that the task tells?",
+    hint="The number of maps is off: one for each keypoint, none for the background; num_keypoints is the first argument of __init__.",
 )
 edit(
     "PoseNet",
@@ -1040,7 +1040,7 @@ edit(
     "PoseNet",
     "one_size_only",
     {"nn.Upsample(scale_factor=2 ** (source - target), mode=": "nn.Upsample(size=(16 // 2**target, 24 // 2**target), mode="},
-    hint="The network works for one size of picture only: a size is fixed where maps are enlarged.",
+    hint="The result is not a tensor (N, K, H/4, W/4) for every picture: is a size fixed, are axes swapped, does more than one tensor come back?",
 )  # fmt: skip
 edit(
     "PoseNet",
@@ -1048,7 +1048,7 @@ edit(
     {
         "return self.head(branches[0])": "maps = self.head(branches[0])\n        return maps.reshape(*maps.shape[:2], images.shape[-1] // 4, -1)"
     },
-    hint="Pictures that are not square give maps of the wrong shape: are height and width swapped?",
+    hint="The result is not a tensor (N, K, H/4, W/4) for every picture: is a size fixed, are axes swapped, does more than one tensor come back?",
 )
 edit(
     "PoseNet",
@@ -1066,13 +1066,13 @@ edit(
     "PoseNet",
     "channels_last",
     {"return self.head(branches[0])": "return self.head(branches[0]).permute(0, 2, 3, 1)"},
-    hint="The axes are in the wrong order: (N, K, H/4, W/4).",
+    hint="The result is not a tensor (N, K, H/4, W/4) for every picture: is a size fixed, are axes swapped, does more than one tensor come back?",
 )
 edit(
     "PoseNet",
     "maps_of_all_branches",
     {"return self.head(branches[0])": "return self.head(branches[0]), branches[0]"},
-    hint="More than the maps comes back. One tensor is asked for.",
+    hint="The result is not a tensor (N, K, H/4, W/4) for every picture: is a size fixed, are axes swapped, does more than one tensor come back?",
 )
 edit(
     "PoseNet",
@@ -1094,7 +1094,10 @@ edit(
 )
 
 
-@mutant("PoseNet", hint="All is computed at H/4: where are the coarser branches beside it?")
+@mutant(
+    "PoseNet",
+    hint="Nothing coarser than H/4 influences the result: where are the branches beside the fine one, and are they fused with it?",
+)
 class SingleResolution(nn.Module):
     def __init__(self, num_keypoints, channels):
         super().__init__()
@@ -1108,7 +1111,8 @@ class SingleResolution(nn.Module):
 
 
 @mutant(
-    "PoseNet", hint="All is computed at H/4: branches of one resolution with different kernels are no coarser branches."
+    "PoseNet",
+    hint="Nothing coarser than H/4 influences the result: where are the branches beside the fine one, and are they fused with it?",
 )
 class SeveralKernelsOneResolution(nn.Module):
     def __init__(self, num_keypoints, channels):
@@ -1181,7 +1185,10 @@ class ParallelCoarseBranchesOnly(nn.Module):
         return self.head(first + F.interpolate(second, size=x.shape[-2:], mode="bilinear"))
 
 
-@mutant("PoseNet", hint="The network works for one size of picture only: a linear layer needs to know it.")
+@mutant(
+    "PoseNet",
+    hint="The result is not a tensor (N, K, H/4, W/4) for every picture: is a size fixed, are axes swapped, does more than one tensor come back?",
+)
 class CoarseLinearLayer(nn.Module):
     def __init__(self, num_keypoints, channels):
         super().__init__()
@@ -1261,14 +1268,14 @@ class ConcatenatedAtTheEnd(nn.Module):
             )
 
         self.stem = nn.Sequential(nn.Conv2d(3, c, 7, 4, 3), nn.GroupNorm(4, c), nn.ReLU(), unit(c, c))
-        self.half, self.quarter = unit(c, 2 * c, 2), unit(2 * c, 2 * c, 2)
+        self.eighth, self.sixteenth = unit(c, 2 * c, 2), unit(2 * c, 2 * c, 2)
         self.fine, self.mixed = unit(c, c), unit(2 * c, 2 * c)
         self.head = nn.Sequential(unit(5 * c, c), nn.Conv2d(c, num_keypoints, 3, padding=1))
 
     def forward(self, images):
         x = self.stem(images)
-        y = self.half(x)
-        z = self.quarter(y)
+        y = self.eighth(x)
+        z = self.sixteenth(y)
         y = self.mixed(y + F.interpolate(z, scale_factor=2, mode="bilinear", align_corners=True))
         parts = [self.fine(x), *(F.interpolate(p, size=x.shape[-2:], mode="bicubic") for p in (y, z))]
         return self.head(torch.cat(parts, dim=1))
@@ -1281,7 +1288,7 @@ class SkipConnections(nn.Module):
     def __init__(self, num_keypoints, channels):
         super().__init__()
         c = channels
-        self.stem = nn.Sequential(nn.PixelUnshuffle(4), ConvBlock(48, c))
+        self.stem = nn.Sequential(ConvBlock(3, c, 2), ConvBlock(c, c), nn.AvgPool2d(2))
         self.down1, self.down2 = ConvBlock(c, 2 * c), ConvBlock(2 * c, 2 * c)
         self.up2, self.up1 = nn.ConvTranspose2d(2 * c, 2 * c, 2, 2), nn.ConvTranspose2d(2 * c, c, 2, 2)
         self.join2, self.join1 = ConvBlock(4 * c, 2 * c), ConvBlock(2 * c, c)
@@ -2578,14 +2585,6 @@ edit(
     "nan_if_nothing_is_visible",
     {"max(int(seen.sum()), 1)": "seen.sum()"},
     hint="If nothing is visible the loss is nan: 0 / 0.",
-)
-edit(
-    "reprojection_loss",
-    "behind_counts_as_hidden",
-    {
-        "    pixels = camera @ K.T": "    seen = seen.clone()\n    seen[visible > 0] = camera[:, 2] > 2\n    camera = camera[camera[:, 2] > 2]\n    pixels = camera @ K.T"
-    },
-    hint="Some visible points do not count.",
 )
 edit(
     "reprojection_loss",
