@@ -1938,7 +1938,10 @@ plt.show()
 figure, ax = plt.subplots(figsize=(4.6, 2.4))
 steps = np.arange(160)
 plotting.plot_curves(
-    ax, {name: (steps, values) for name, values in kept["fits"]["all three"]["parts"].items()}, "step", "part of the loss"
+    ax,
+    {name: (steps, values) for name, values in kept["fits"]["all three"]["parts"].items()},
+    "step",
+    "part of the loss",
 )
 ax.set_yscale("log")
 plt.show()
