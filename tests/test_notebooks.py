@@ -60,3 +60,10 @@ def test_mask_rcnn_finds_real_nuclei_and_their_masks():
     assert value(text, "masks AP") >= 0.70
     assert value(text, "nuclei, boxes AP50") >= 0.50
     assert value(text, "nuclei, masks AP50") >= 0.50
+
+
+def test_pose_gives_the_keypoint_ap_of_pycocotools():
+    text = printed("pose")
+    assert value(text, "COCO keypoint AP") == value(text, "COCO keypoint AP by pycocotools") == 0.861
+    assert value(text, "COCO keypoint AP50") == value(text, "COCO keypoint AP50 by pycocotools") == 0.993
+    assert value(text, "PCK at 0.1") >= 0.78
