@@ -963,9 +963,9 @@ for name, points in ways.items():
     print(f"PCK at 0.1, {name}: {people.pck(points, truth):.3f}")
 
 # %% [markdown]
-# The quarter shift is better than the bare maximum where pixels count, and free. The soft-argmax with a suitable beta
-# uses more of the peak and is finer still; with a small beta the dark background and second peaks pull it away. Its gain
-# over the quarter shift is the reason why later systems train through it (integral regression).
+# Read the table twice: for the fine half of the keypoints, and for PCK, which does not see errors of a pixel. The quarter
+# shift costs nothing. The soft-argmax uses the whole map: finer where there is one peak, wrong where there are two. As it is
+# differentiable, later systems train through it (integral regression).
 
 
 # %% [markdown]
@@ -1341,9 +1341,9 @@ plt.show()
 # %% [markdown]
 # <details><summary>Resolution</summary>
 #
-# A crop has 9216 pixels, the picture 49 152, so the networks alone break even at about five people; decoding and grouping shift
-# that a little. Top-down's line rises with each person, bottom-up's stays nearly flat (more candidates, more pairs).
-# Top-down needs the boxes as well, and a detector takes its own time.
+# A crop has 9216 pixels, the picture 49 152, as many as five crops; so much for the networks alone. Cutting, decoding and
+# grouping come on top, and move the crossing. Top-down's line rises with each person; bottom-up's stays nearly flat (only
+# candidates and pairs grow). Top-down needs the boxes as well, and a detector takes its own time.
 # </details>
 #
 # How each of them fails: top-down answers with one person for each box, whatever the box holds. Below left, a box around two
