@@ -29,6 +29,7 @@ STYLE = """<style>
 summary { display: list-item; cursor: pointer; }
 </style>
 """
+WAITING = re.compile(r"<li><a href.*Score: nan / ([0-9.]+)")
 WORDING = {  # of nbgrader's template
     re.compile(r'(<a href="#test_(\w+)">)Test cell</a>'): r"\1<code>\2</code></a>",
     re.compile(r"Score: nan / ([0-9.]+)"): r"not graded yet, of \1",
@@ -99,16 +100,11 @@ class FeedbackExporter(HTMLExporter):
                     if kind.startswith("image/"):
                         output.metadata.setdefault(kind, {}).setdefault("alt", ALT)
         page, resources = TemplateExporter.from_notebook_node(self, nb, resources, **kw)
-        return _readable(page, _waiting(nb)), resources
+        return _readable(page), resources
 
 
-def _waiting(nb: NotebookNode) -> float:
-    """The points that a person has still to give."""
-    marks = [cell.metadata.get("nbgrader", {}) for cell in nb.cells]
-    return sum(mark["points"] for mark in marks if mark.get("grade") and mark.get("score") != mark.get("score"))
-
-
-def _readable(page: str, waiting: float) -> str:
+def _readable(page: str) -> str:
+    waiting = sum(map(float, WAITING.findall(page)))
     page = MATHJAX.sub("", page, count=1).replace("</head>", STYLE + "</head>", 1)
     for pattern, words in WORDING.items():
         page = pattern.sub(words, page)

@@ -195,7 +195,7 @@ def test_feedback_is_the_page_that_nbconvert_would_write(graded, tmp_path):
 
 def test_a_feedback_page_names_tasks_and_what_waits_and_needs_no_network(graded):
     page = feedback(graded[0], "right")
-    assert "(Score: 9.0 / 8.0; 2 more wait to be graded)" in page
+    assert re.search("<h4>.*</h4>", page)[0] == "<h4>mini (Score: 9.0 / 8.0; 2 more wait to be graded)</h4>"
     assert '<a href="#test_double"><code>double</code></a> (Score: 4.0 / 4.0)' in page
     assert "(not graded yet, of 2.0)" in page
     assert "Score: nan" not in page
