@@ -8,7 +8,7 @@ SUBMITTED ?= $(WORK)/submitted
 OUTPUT ?= $(WORK)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab formgrader build test demo check submit doctor grade report audit bench data bundle lock clean
+.PHONY: help setup lab formgrader build test real demo check submit doctor grade report audit bench data bundle lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ test: $(READY)  ## run all tests
 	$(BIN)/lfi audit
 	env -u LFI_DATA $(BIN)/pytest --nbval-lax -p no:cacheprovider --override-ini addopts= solutions
 	$(BIN)/pytest tests
+
+real: $(READY)  ## run the notebooks on the real data in LFI_DATA
+	LFI_ALL=1 $(BIN)/pytest tests/test_notebooks.py
 
 demo: $(READY)  ## grade a simulated class and show the report
 	$(BIN)/lfi demo

@@ -19,8 +19,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import multiprocessing
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,7 +136,7 @@ class Row:
         return bool(self.failed) == self.answer.is_mutant
 
 
-def audit(notebook: Notebook, progress: Callable[[], None] = lambda: None) -> tuple[list[Row], list[str]]:
+def audit(notebook: Notebook) -> tuple[list[Row], list[str]]:
     """Run the solution and every mutant and variant of a notebook against its checks.
 
     Returns:
@@ -156,8 +158,31 @@ def audit(notebook: Notebook, progress: Callable[[], None] = lambda: None) -> tu
         if answer.task in suite.tasks:
             student = local(define([*cells, answer.source], answer.name))
             rows.append(Row(answer, suite.run(answer.task, student)))
-        progress()
     return rows, faults
+
+
+def audit_all(
+    notebooks: list[Notebook], done: Callable[[Notebook], None]
+) -> dict[Notebook, tuple[list[Row], list[str]]]:
+    """Audit several notebooks, in as many processes as there are cores; `done` is told each that is finished."""
+    results = {}
+    if len(notebooks) == 1:
+        results[notebooks[0]] = audit(notebooks[0])
+        done(notebooks[0])
+        return results
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+        largest_first = sorted(notebooks, key=lambda notebook: -notebook.mutants.stat().st_size)
+        jobs = {pool.submit(audit, notebook): notebook for notebook in largest_first}
+        for job in as_completed(jobs):
+            results[jobs[job]] = job.result()
+            done(jobs[job])
+    return {notebook: results[notebook] for notebook in notebooks}
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _completeness(known: dict[str, Task], suite: Suite, answers: list[Answer]) -> list[str]:

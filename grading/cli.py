@@ -74,14 +74,12 @@ def audit(
     """Check the checks: every mutant must be rejected, every variant must get full points."""
     from grading import audit as auditor
 
-    results, sound = {}, True
     notebooks = Course().select(assignments)
+    sizes = {notebook: len(auditor.read_answers(notebook)) for notebook in notebooks}
     with progress("answers") as bar:
-        for notebook in notebooks:
-            job = bar.add_task(notebook.name, total=len(auditor.read_answers(notebook)))
-            rows, faults = auditor.audit(notebook, lambda job=job: bar.advance(job))
-            results[notebook] = (rows, faults)
-            sound &= not faults and all(row.sound for row in rows)
+        job = bar.add_task("checks", total=sum(sizes.values()))
+        results = auditor.audit_all(notebooks, lambda notebook: bar.advance(job, sizes[notebook]))
+    sound = all(not faults and all(row.sound for row in rows) for rows, faults in results.values())
     if as_json:
         print(json.dumps(auditor.as_json(results), indent=1))
     else:

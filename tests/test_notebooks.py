@@ -11,6 +11,7 @@ from grading.course import Course
 from grading.kernels import SocketKernelManager
 
 pytestmark = pytest.mark.skipif(not os.environ.get("LFI_DATA"), reason="LFI_DATA names no folder with the real sets")
+minutes_more = pytest.mark.skipif(not os.environ.get("LFI_ALL"), reason="takes minutes: `make real` sets LFI_ALL")
 
 
 def printed(name: str, timeout: int = 1200) -> str:
@@ -46,6 +47,7 @@ def test_yolo_v1_finds_the_cells_of_real_blood_smears():
     assert value(text, "real C AP of RBC") >= 0.78
 
 
+@minutes_more
 def test_unet_finds_the_vessels_of_real_eyes():
     text = printed("unet")
     assert value(text, "U-Net, Dice on generated test photos") >= 0.82
@@ -53,6 +55,7 @@ def test_unet_finds_the_vessels_of_real_eyes():
     assert value(text, "real photos, trained on real photos, Dice") >= 0.74
 
 
+@minutes_more
 def test_mask_rcnn_finds_real_nuclei_and_their_masks():
     text = printed("mask_rcnn")
     assert value(text, "boxes AP50") >= 0.95
@@ -62,6 +65,7 @@ def test_mask_rcnn_finds_real_nuclei_and_their_masks():
     assert value(text, "nuclei, masks AP50") >= 0.50
 
 
+@minutes_more
 def test_pose_gives_the_keypoint_ap_of_pycocotools():
     text = printed("pose")
     assert value(text, "COCO keypoint AP") == value(text, "COCO keypoint AP by pycocotools") == 0.861
