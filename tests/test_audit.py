@@ -171,6 +171,6 @@ import warnings, pytest
 def test_it_is_quiet(student):
     warnings.warn('hidden')
 """)
-    (outcome,) = Suite(path).run("loud", None)
+    (outcome,) = Suite(path).run("loud", local({}))
     assert outcome.passed
     assert not recwarn.list
