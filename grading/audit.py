@@ -19,11 +19,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import multiprocessing
+import os
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 
 from grading import student
@@ -136,53 +138,52 @@ class Row:
         return bool(self.failed) == self.answer.is_mutant
 
 
-def audit(notebook: Notebook) -> tuple[list[Row], list[str]]:
+def audit(
+    notebook: Notebook, pool: Executor | None = None, done: Callable[[], None] = lambda: None
+) -> tuple[list[Row], list[str]]:
     """Run the solution and every mutant and variant of a notebook against its checks.
+
+    Args:
+        notebook: Which.
+        pool: Runs the answers at the same time; none: here, one after the other.
+        done: Called after each answer.
 
     Returns:
         The rows, and what is wrong besides: tasks without checks, too few mutants or variants, a failing solution.
     """
-    nb = notebook.read_source()
-    known = tasks(nb)
-    suite = Suite(notebook.checks)
-    answers = read_answers(notebook)
-    cells = list(solution_source(nb))
+    digest, known, answers = _digest(notebook), tasks(notebook.read_source()), read_answers(notebook)
+    cells, suite = _prepared(notebook, digest)
     faults = _completeness(known, suite, answers)
     solution = local(define(cells, "solution"))
     for task in known:
         for outcome in suite.run(task, solution) if task in suite.tasks else []:
             if not outcome.passed:
                 faults.append(f"{task}: our own solution fails '{outcome.sentence}' ({outcome.why})")
+    checked = [answer for answer in answers if answer.task in suite.tasks]
     rows = []
-    for answer in answers:
-        if answer.task in suite.tasks:
-            student = local(define([*cells, answer.source], answer.name))
-            rows.append(Row(answer, suite.run(answer.task, student)))
+    for row in (pool.map if pool else map)(_row, repeat(notebook), repeat(digest), checked):
+        rows.append(row)
+        done()
     return rows, faults
 
 
-def audit_all(
-    notebooks: list[Notebook], done: Callable[[Notebook], None]
-) -> dict[Notebook, tuple[list[Row], list[str]]]:
-    """Audit several notebooks, in as many processes as there are cores; `done` is told each that is finished."""
-    results = {}
-    if len(notebooks) == 1:
-        results[notebooks[0]] = audit(notebooks[0])
-        done(notebooks[0])
-        return results
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
-        largest_first = sorted(notebooks, key=lambda notebook: -notebook.mutants.stat().st_size)
-        jobs = {pool.submit(audit, notebook): notebook for notebook in largest_first}
-        for job in as_completed(jobs):
-            results[jobs[job]] = job.result()
-            done(jobs[job])
-    return {notebook: results[notebook] for notebook in notebooks}
+def _row(notebook: Notebook, digest: str, answer: Answer) -> Row:
+    cells, suite = _prepared(notebook, digest)
+    return Row(answer, suite.run(answer.task, local(define([*cells, answer.source], answer.name))))
 
 
-def _one_thread() -> None:
-    import torch
+@lru_cache(maxsize=2)
+def _prepared(notebook: Notebook, digest: str) -> tuple[list[str], Suite]:
+    """The cells that define the solution, and the checks; `digest` tells when they have changed."""
+    return list(solution_source(notebook.read_source())), Suite(notebook.checks)
 
-    torch.set_num_threads(1)
+
+def _digest(notebook: Notebook) -> str:
+    """Hash of all that a row depends on."""
+    digest = hashlib.sha256()
+    for path in (notebook.source, notebook.checks, notebook.mutants, Path(student.__file__), Path(__file__)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _completeness(known: dict[str, Task], suite: Suite, answers: list[Answer]) -> list[str]:
@@ -230,22 +231,21 @@ def explain(known: list[Known], outcomes: list[Outcome]) -> tuple[str, bool]:
     return (best[0], most == len(failed)) if len(best) == 1 else ("", False)
 
 
-def hints(notebook: Notebook) -> dict[str, list[Known]]:
+def hints(notebook: Notebook, pool: Executor | None = None) -> dict[str, list[Known]]:
     """The known mistakes of each task, from its mutants.
 
-    Kept in grading/work under a hash of source, checks and mutants, because it runs them all.
+    Kept in grading/work under a hash of source, checks and mutants, because it runs them all (in a pool, if given).
     """
-    digest = hashlib.sha256()
-    for path in (notebook.source, notebook.checks, notebook.mutants, Path(student.__file__), Path(__file__)):
-        digest.update(path.read_bytes())
-    kept = notebook.course.work / "hints" / f"{notebook.name}-{digest.hexdigest()[:16]}.json"
+    kept = notebook.course.work / "hints" / f"{notebook.name}-{_digest(notebook)[:16]}.json"
     if kept.exists():
         table = json.loads(kept.read_text())
     else:
-        rows, _ = audit(notebook)
+        rows, _ = audit(notebook, pool)
         table = [[row.answer.task, _answers(row), row.answer.hint] for row in rows if row.answer.is_mutant]
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(table))
+        scratch = kept.with_suffix(f".{os.getpid()}")
+        scratch.write_text(json.dumps(table))
+        scratch.replace(kept)
     found: dict[str, list[Known]] = {}
     for task, failed, hint in table:
         found.setdefault(task, []).append(Known(failed, hint))

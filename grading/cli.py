@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -73,12 +74,13 @@ def audit(
 ) -> None:
     """Check the checks: every mutant must be rejected, every variant must get full points."""
     from grading import audit as auditor
+    from grading.pool import local_pool
 
-    notebooks = Course().select(assignments)
-    sizes = {notebook: len(auditor.read_answers(notebook)) for notebook in notebooks}
-    with progress("answers") as bar:
-        job = bar.add_task("checks", total=sum(sizes.values()))
-        results = auditor.audit_all(notebooks, lambda notebook: bar.advance(job, sizes[notebook]))
+    results = {}
+    with progress("answers") as bar, local_pool(os.cpu_count() or 1) as pool:
+        for notebook in Course().select(assignments):
+            job = bar.add_task(notebook.name, total=len(auditor.read_answers(notebook)))
+            results[notebook] = auditor.audit(notebook, pool, lambda job=job: bar.advance(job))
     sound = all(not faults and all(row.sound for row in rows) for rows, faults in results.values())
     if as_json:
         print(json.dumps(auditor.as_json(results), indent=1))
@@ -206,7 +208,7 @@ def _grade(run, workers: int | None, pool: Executor | None = None) -> bool:
             bar.update(job, advance=1, description=f"{submission.student} {'graded' if fresh else 'unchanged'}")
 
         try:
-            sound = run.grade(done, workers, pool)
+            sound = run.grade(done, workers, pool, lambda words: bar.update(job, description=words))
         except KeyboardInterrupt:
             raise Interrupted("Interrupted. Nothing is lost: run the same command again to go on.") from None
     for incident in run.incidents:
@@ -262,7 +264,7 @@ def feedback(
     if pack not in (None, "moodle"):
         raise UserError(f"--zip {pack}: only the shape of moodle is known.")
     people = platform.roster_of(roster)
-    run = _finished(assignments, output)
+    run = finished(assignments, output)
     run.apply_lateness()
     with progress("pages") as bar:
         job = bar.add_task("feedback", total=len(run.submissions))
@@ -272,7 +274,7 @@ def feedback(
         raise typer.Exit(1)
 
 
-def _finished(assignments: list[str] | None, output: Path):
+def finished(assignments: list[str] | None, output: Path):
     """The run whose results are in a folder."""
     from grading.grade import Run
     from grading.gradebook import GradingFolder
@@ -291,7 +293,7 @@ def report(assignments: Assignments = None, output: Output = Path("grading/work"
     from grading.report import write_report
 
     with errors.status("reading the results"):
-        pages = write_report(_finished(assignments, output))
+        pages = write_report(finished(assignments, output))
     console.print(f"report:  {pages.page}\npicture: {pages.picture}", soft_wrap=True)
 
 

@@ -67,7 +67,7 @@ def _mathml(formula: str, display: str) -> str:
     """Empty if the formula cannot be written so, or would come out as more than MathML."""
     try:
         found = convert(formula, display=display)
-    except Exception:
+    except Exception:  # those of the library have no base of their own
         return ""
     return "" if NOT_MATHML.search(found) else found
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from nbgrader.api import Assignment, BaseCell, Grade, SubmittedAssignment, SubmittedNotebook
 from sqlalchemy import Row, select
 
+from grading.audit import hints
 from grading.course import Notebook, UserError, grade_id, incident, nbgrader_metadata
 from grading.execute import is_unsafe
 from grading.gradebook import GradingFolder, NbGraderException
@@ -157,6 +158,7 @@ class Run:
         done: Callable[[Submission, bool], None],
         workers: int | None = None,
         pool: Executor | None = None,
+        say: Callable[[str], None] = lambda words: None,
     ) -> bool:
         """Grade everything; `done` is told each submission and whether it had to be graded.
 
@@ -164,6 +166,7 @@ class Run:
             done: Called after each submission.
             workers: Processes on this machine; all cores unless told.
             pool: Runs submissions elsewhere, with the interface of concurrent.futures.
+            say: Told what takes long before the first submission.
 
         Returns:
             Whether every submission could be graded.
@@ -179,7 +182,7 @@ class Run:
             schedule = _Schedule(self, waiting, workers or os.cpu_count() or 1, pool, done)
             for notebook in self.notebooks:
                 self.folder.add_assignment(notebook)
-            schedule.run()
+            schedule.run(say)
         return self.sound
 
     def fail(self, submission: Submission, why: str) -> None:
@@ -355,11 +358,14 @@ class _Schedule:
         if not run.settings["unsafe"]:
             threading.Thread(target=Zygote.shared, daemon=True).start()
 
-    def run(self) -> None:
+    def run(self, say: Callable[[str], None]) -> None:
         if not self.grading.settings["unsafe"]:
             os.environ[ADDRESS] = Zygote.shared()
         try:
             self.local = local_pool(self.workers)
+            for notebook in {submission.notebook: None for submission in self.waiting}:
+                say(f"known mistakes of {notebook.name}")
+                hints(notebook, self.local)  # once a class: workers find them in a file
             while self.waiting or self.suspects or self.jobs:
                 while self.suspects and not self.jobs:
                     self._start(self.suspects.pop())

@@ -166,13 +166,13 @@ def _correlation(one: list[float], other: list[float]) -> float | None:
 
 
 def _findings(run: Run, notebook: Notebook) -> tuple[list[Finding], list[Finding]]:
-    """Which hints were given and which checks failed, most frequent first."""
+    """Which mistakes were made for sure, by their hints, and which checks failed, most frequent first."""
     hints, checks = defaultdict(list), defaultdict(list)
     for submission in run.submissions:
         if submission.notebook != notebook:
             continue
         for name, verdict in (run.outcome(submission) or {}).get("tasks", {}).items():
-            for hint in verdict["hints"]:
+            for hint in verdict["hints"] if verdict["sure"] else ():
                 hints[name, hint].append(submission.student)
             for outcome in verdict["outcomes"]:
                 if not outcome["passed"]:

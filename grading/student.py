@@ -108,6 +108,12 @@ class Student:
         """Call a function or class of the notebook; changed arguments are in the result's `arguments`."""
         return self._call(name, args, kwargs, changed=True)
 
+    def unchanged(self, name: str, *args, **kwargs):
+        """The result of a call; AssertionError if one of its arguments is not what it was before."""
+        call = self._call(name, args, kwargs, changed=True)
+        assert _same(args, call.arguments)
+        return call.value
+
     def _call(self, of, args: tuple, kwargs: dict, changed: bool = False) -> Call:
         reply = self._ask("call", of=of, args=args, kwargs=kwargs, changed=changed)
         if not isinstance(reply, dict) or set(reply) != {"value", "args"} or not isinstance(reply["args"], tuple):
@@ -212,6 +218,16 @@ def _find_refused(value):
         return value
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
     return next((found for part in parts if (found := _find_refused(part))), None)
+
+
+def _same(one, other) -> bool:
+    """Whether plain data are equal, nan being equal to nan; an object of the notebook is not looked into."""
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, Handle):
+        return True
+    one, other = (np.asarray(value.detach() if hasattr(value, "detach") else value) for value in (one, other))
+    return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
 
 
 def likeness(value) -> str:

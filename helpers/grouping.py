@@ -1,5 +1,7 @@
 """From maps of a whole crowd to people: peaks, scores of limbs, and putting limbs together (bottom-up)."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from helpers import people
+
+FAR = 1e6  # pixels: where a keypoint is put that was not found
 
 
 def group(heatmaps: Tensor, fields: Tensor, least_peak: float = 0.25, least_limb: float = 0.3) -> np.ndarray:
@@ -34,13 +38,10 @@ def group(heatmaps: Tensor, fields: Tensor, least_peak: float = 0.25, least_limb
 
 
 def peaks(heatmap: Tensor, least: float) -> Tensor:
-    """Local maxima of one map (H, W), moved by a quarter towards the higher neighbour: (P, 3) x, y, value."""
+    """Local maxima of one map (H, W), to whole pixels: (P, 3) x, y, value."""
     highest = F.max_pool2d(heatmap[None, None], 3, stride=1, padding=1)[0, 0]
     rows, cols = ((heatmap == highest) & (heatmap >= least)).nonzero().T
-    padded = F.pad(heatmap[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
-    shift_x = 0.25 * torch.sign(padded[rows + 1, cols + 2] - padded[rows + 1, cols])
-    shift_y = 0.25 * torch.sign(padded[rows + 2, cols + 1] - padded[rows, cols + 1])
-    return torch.stack([cols + shift_x, rows + shift_y, heatmap[rows, cols]], dim=1)
+    return torch.stack([cols, rows, heatmap[rows, cols]], dim=1)
 
 
 def limb_scores(field: Tensor, starts: Tensor, stops: Tensor, samples: int = 10) -> np.ndarray:
@@ -57,21 +58,22 @@ def limb_scores(field: Tensor, starts: Tensor, stops: Tensor, samples: int = 10)
     return torch.einsum("cabs,abc->ab", vectors, units).numpy() / samples
 
 
-def match(predicted: np.ndarray, truth: np.ndarray, areas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def match(predicted: np.ndarray, truth: np.ndarray, areas: np.ndarray, oks: Callable) -> tuple[np.ndarray, np.ndarray]:
     """Which predicted person is which true one: the assignment of greatest total OKS.
 
     Args:
         predicted: (P, 17, 3) x, y in pixels and score; keypoints of score 0 count as not found.
         truth: (N, 17, 3), areas: (N,).
+        oks: oks(pred (17, 2), truth (17, 3), area, sigmas) of tensors, a float.
 
     Returns:
         (N,) index of the predicted person or -1, and (N,) OKS, 0 for those who are not found.
     """
-    variance = 2 * areas[:, None, None] * (2 * people.SIGMAS) ** 2
-    squared = ((predicted[None, ..., :2] - truth[:, None, :, :2]) ** 2).sum(axis=3)
-    similar = np.exp(-squared / np.maximum(variance, 1e-9)) * (predicted[None, ..., 2] > 0)
-    is_labelled = truth[:, None, :, 2] > 0
-    scores = (similar * is_labelled).sum(axis=2) / np.maximum(is_labelled.sum(axis=2), 1)
+    points = np.where(predicted[..., 2:] > 0, predicted[..., :2], FAR)
+    scores = np.zeros((len(truth), len(points)))
+    for i, (person, area) in enumerate(zip(truth, areas, strict=True)):
+        for j, found in enumerate(points):
+            scores[i, j] = oks(torch.tensor(found), torch.tensor(person), float(area), torch.tensor(people.SIGMAS))
     index, best = np.full(len(truth), -1), np.zeros(len(truth))
     for i, j in zip(*linear_sum_assignment(scores, maximize=True), strict=True):
         if scores[i, j] > 0:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import blood, coco, detectors, earlier
+from helpers import backbones, blood, coco, cost, detectors, earlier
 
 
 @pytest.mark.parametrize("S", [4, 8])
@@ -85,3 +85,9 @@ def test_an_untrained_head_can_start_with_boxes_in_the_middle_of_each_cell():
     assert answer.shape == (1, 4, 4, 13)
     expected = torch.tensor([0.5, 0.5, 0.2, 0.2, 0.2] * 2 + [1 / 3] * 3)
     assert (answer[:, 1:3, 1:3] - expected).abs().max() < 0.2
+
+
+def test_the_steps_of_a_two_stage_detector_are_all_measured():
+    steps = cost.measure(backbones.efficientnet_lite0(pretrained=False), torch.rand(1, 3, 64, 64))
+    assert steps.features.shape == (1, 112, 4, 4) and steps.regions.shape == (2000, 5)
+    assert min(steps[:5]) > 0

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from test_keypoint_ap import oks
 
 from helpers import grouping, people
 
@@ -104,7 +105,7 @@ def test_perfect_maps_are_grouped_to_the_people_they_are_made_of(crowd):
                 heat[k] = np.maximum(heat[k], np.exp(-((x - u) ** 2 + (y - v) ** 2) / 2))
     fields = people.affinity_fields(points, (32, 64))
     found = people.to_picture(grouping.group(torch.tensor(heat), torch.tensor(fields)))
-    _, scores = grouping.match(found, crowd.keypoints, crowd.areas)
+    _, scores = grouping.match(found, crowd.keypoints, crowd.areas, oks)
     assert (scores > 0.5).mean() >= 0.75 and scores.mean() > 0.6
 
 
@@ -113,5 +114,5 @@ def test_nothing_on_the_maps_gives_nobody():
 
 
 def test_matching_of_nobody_finds_nobody(crowd):
-    index, scores = grouping.match(np.zeros((0, 17, 3)), crowd.keypoints, crowd.areas)
+    index, scores = grouping.match(np.zeros((0, 17, 3)), crowd.keypoints, crowd.areas, oks)
     assert (index == -1).all() and (scores == 0).all()

@@ -32,6 +32,20 @@ def short(value):
     return re.sub(r" at 0x\w+", "", repr(value))[:40]
 
 
+def add_to_the_first(x, other=None, rest=()):
+    x[0] += 1
+    return x
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, list], ids=["array", "tensor", "list"])
+def test_a_changed_argument_is_found_and_an_unchanged_one_is_not(kind):
+    student = local({"changes": add_to_the_first, "copies": lambda x, other, rest: x})
+    arguments = (kind([1.0, float("nan")]), None, [np.zeros(2), 3])
+    assert student.unchanged("copies", *arguments)[0] == 1
+    with pytest.raises(AssertionError):
+        student.unchanged("changes", *arguments)
+
+
 def there_and_back(value):
     return local({"same": lambda x: x}).same(value)
 

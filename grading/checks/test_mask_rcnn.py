@@ -62,13 +62,6 @@ def agree(found, expected, tolerance):
     assert (found.detach().double() - expected.double()).abs().max() <= tolerance if expected.numel() else True
 
 
-def unchanged(student, name, *arguments):
-    """The arguments that are tensors are after the call what they were before it."""
-    after = student.call(name, *arguments).arguments
-    for one, other in zip(arguments, after, strict=True):
-        assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
-
-
 def draw_boxes(seed, number, width=200, height=120, least=4, most=80):
     """Boxes of random place and size, float32."""
     rng = np.random.default_rng(seed)
@@ -210,7 +203,7 @@ class TestEncodeBoxes:
         assert student.encode_boxes(torch.zeros(0, 4), torch.zeros(0, 4)).shape == (0, 4)
         found = student.encode_boxes(draw_boxes(8, 4), draw_boxes(9, 4))
         assert found.shape == (4, 4) and found.abs().max() < 100
-        unchanged(student, "encode_boxes", draw_boxes(8, 4), draw_boxes(9, 4))
+        student.unchanged("encode_boxes", draw_boxes(8, 4), draw_boxes(9, 4))
 
 
 @pytest.mark.task("decode_boxes")
@@ -256,7 +249,7 @@ class TestDecodeBoxes:
     def test_no_codes_give_no_boxes_and_arguments_stay_as_they_are(self, student):
         assert student.decode_boxes(torch.zeros(0, 4), torch.zeros(0, 4)).shape == (0, 4)
         assert student.decode_boxes(draw_codes(8, 4), draw_boxes(9, 4))[:, 2:].max() > 1
-        unchanged(student, "decode_boxes", draw_codes(8, 4), draw_boxes(9, 4))
+        student.unchanged("decode_boxes", draw_codes(8, 4), draw_boxes(9, 4))
 
 
 # ---------------------------------------------------------------- match_anchors
@@ -357,7 +350,7 @@ class TestMatchAnchors:
         found = student.match_anchors(torch.zeros(0, 2))
         assert isinstance(found, torch.Tensor) and found.shape == (0,)
         assert matches(student, [[0.875]]) == [0]
-        unchanged(student, "match_anchors", draw_iou(9, 6, 2), 0.75, 0.25)
+        student.unchanged("match_anchors", draw_iou(9, 6, 2), 0.75, 0.25)
 
 
 # ---------------------------------------------------------------- RPNHead, MaskHead
@@ -644,7 +637,7 @@ class TestFilterProposals:
     def test_no_boxes_give_none_and_arguments_stay_as_they_are(self, student):
         same_proposals(student, torch.zeros(0, 4), torch.zeros(0), (50, 90), 9, 9, 0.5)
         same_proposals(student, torch.tensor([[5.0, 5.0, 5.0, 9.0]]), torch.ones(1), (50, 90), 9, 9, 0.5)
-        unchanged(student, "filter_proposals", *draw_proposals(3, 8), (50, 90), 6, 4, 0.5)
+        student.unchanged("filter_proposals", *draw_proposals(3, 8), (50, 90), 6, 4, 0.5)
 
 
 # ---------------------------------------------------------------- roi_pool, roi_align
@@ -745,7 +738,7 @@ class TestRoiPool:
     def test_no_boxes_give_an_empty_result_and_arguments_stay_as_they_are(self, student):
         features, boxes = normal(24, 2, 5, 6), draw_quarters(25, 4, 6, 5)
         assert student.roi_pool(features, torch.zeros(0, 4), (2, 3), 0.5).shape == (0, 2, 2, 3)
-        unchanged(student, "roi_pool", features, boxes, (2, 3), 1.0)
+        student.unchanged("roi_pool", features, boxes, (2, 3), 1.0)
         assert student.roi_pool(features, boxes, (2, 3), 1.0).shape == (4, 2, 2, 3)
 
 
@@ -836,7 +829,7 @@ class TestRoiAlign:
     def test_no_boxes_give_an_empty_result_and_arguments_stay_as_they_are(self, student):
         features, boxes = normal(24, 2, 5, 6), draw_boxes(25, 4, 6, 5, most=5)
         assert student.roi_align(features, torch.zeros(0, 4), (2, 3), 0.5).shape == (0, 2, 2, 3)
-        unchanged(student, "roi_align", features, boxes, (2, 3), 1.0)
+        student.unchanged("roi_align", features, boxes, (2, 3), 1.0)
         assert student.roi_align(features, boxes, (2, 3), 1.0).shape == (4, 2, 2, 3)
 
 
@@ -927,7 +920,7 @@ class TestMaskLoss:
     def test_the_loss_is_a_scalar_and_arguments_stay_as_they_are(self, student):
         found = student.mask_loss(*draw_masks(48))
         assert isinstance(found, torch.Tensor) and found.shape == () and found > 0.1
-        unchanged(student, "mask_loss", *draw_masks(48))
+        student.unchanged("mask_loss", *draw_masks(48))
 
 
 # ---------------------------------------------------------------- paste_masks
@@ -1009,7 +1002,7 @@ class TestPasteMasks:
     def test_no_masks_give_none_and_arguments_stay_as_they_are(self, student):
         found = student.paste_masks(torch.zeros(0, 28, 28), torch.zeros(0, 4), (5, 7))
         assert isinstance(found, torch.Tensor) and found.shape == (0, 5, 7)
-        unchanged(student, "paste_masks", soft_masks(59, 2, 5), draw_boxes(60, 2), (20, 30))
+        student.unchanged("paste_masks", soft_masks(59, 2, 5), draw_boxes(60, 2), (20, 30))
         assert student.paste_masks(soft_masks(59, 2, 5), draw_boxes(60, 2), (20, 30)).dtype == torch.bool
 
 
@@ -1102,4 +1095,4 @@ class TestPanopticQuality:
     @pytest.mark.weight(0.5)
     def test_arguments_stay_as_they_are(self, student):
         same_quality(student, *draw_segments(4))
-        unchanged(student, "panoptic_quality", *draw_segments(4))
+        student.unchanged("panoptic_quality", *draw_segments(4))

@@ -38,13 +38,6 @@ def agree(found, expected, tolerance=TOLERANCE):
     assert (found.detach().double() - expected.double()).abs().max() <= tolerance if expected.numel() else True
 
 
-def unchanged(student, name, *arguments):
-    """The arguments that are tensors are after the call what they were before it."""
-    after = student.call(name, *arguments).arguments
-    for one, other in zip(arguments, after, strict=True):
-        assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
-
-
 # ---------------------------------------------------------------- encode_targets
 
 
@@ -146,7 +139,7 @@ class TestEncodeTargets:
 
     @pytest.mark.weight(0.5)
     def test_the_boxes_that_were_passed_in_stay_as_they_were(self, student):
-        unchanged(student, "encode_targets", *draw_scene(1, 5, 3, 7), 7, 2, 3)
+        student.unchanged("encode_targets", *draw_scene(1, 5, 3, 7), 7, 2, 3)
 
 
 # ---------------------------------------------------------------- decode_predictions
@@ -262,7 +255,7 @@ class TestDecodePredictions:
 
     @pytest.mark.weight(0.5)
     def test_the_tensor_that_was_passed_in_stays_as_it_was(self, student):
-        unchanged(student, "decode_predictions", draw_prediction(4, 3, 2, 3), 2, 3, 0.0625)
+        student.unchanged("decode_predictions", draw_prediction(4, 3, 2, 3), 2, 3, 0.0625)
 
 
 # ---------------------------------------------------------------- responsible_box
@@ -358,7 +351,7 @@ class TestResponsibleBox:
 
     @pytest.mark.weight(0.5)
     def test_the_boxes_that_were_passed_in_stay_as_they_were(self, student):
-        unchanged(student, "responsible_box", *draw_slots(8, (4,), 2))
+        student.unchanged("responsible_box", *draw_slots(8, (4,), 2))
 
 
 # ---------------------------------------------------------------- yolo_loss
@@ -560,7 +553,7 @@ class TestYoloLoss:
     @pytest.mark.weight(0.5)
     def test_predictions_and_targets_that_were_passed_in_stay_as_they_were(self, student):
         pred, target, B, C, _ = DRAWN[0]
-        unchanged(student, "yolo_loss", pred, target, B, C)
+        student.unchanged("yolo_loss", pred, target, B, C)
 
 
 # ---------------------------------------------------------------- YOLOv1
@@ -1036,4 +1029,4 @@ class TestFocalLoss:
 
     @pytest.mark.weight(0.5)
     def test_logits_and_targets_that_were_passed_in_stay_as_they_were(self, student):
-        unchanged(student, "focal_loss", *draw_logits(8, 4, 3))
+        student.unchanged("focal_loss", *draw_logits(8, 4, 3))

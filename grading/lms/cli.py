@@ -23,7 +23,6 @@ RosterFile = Annotated[
     Path | None, typer.Option("--roster", help="Class list: Moodle's grading worksheet or Canvas's gradebook export.")
 ]
 MAX_LINES = 40
-RECORDS = "collected.csv"
 
 
 def one(assignment: str) -> Notebook:
@@ -57,6 +56,7 @@ def say(sentences: list[str]) -> None:
 
 def before_grading(run: Run, due: str | None, late: str | None) -> None:
     """Keep what was told about lateness, and who is who on the platform, beside the gradebook."""
+    from grading.lms.collect import RECORDS
     from grading.lms.late import keep_settings
 
     output, records = run.folder.output, run.folder.submitted / RECORDS
@@ -150,7 +150,7 @@ def export(
     ] = False,
 ) -> None:
     """Write grades, less late penalties, as Moodle's worksheet, Canvas's gradebook or a table of all."""
-    from grading.cli import _finished
+    from grading.cli import finished
     from grading.lms import export as exporter
     from grading.lms.collect import read_records
 
@@ -159,7 +159,7 @@ def export(
     people = roster_of(roster)
     if to != "csv" and not people:
         raise UserError(f"--to {to} needs the class list that {to.capitalize()} exported: --roster FILE.")
-    run = _finished(assignments, output)
+    run = finished(assignments, output)
     run.apply_lateness()
     records = list(read_records(output).values())
     with run.folder.gradebook() as gradebook:

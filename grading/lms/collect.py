@@ -340,9 +340,7 @@ def _attempts(files: list[File], assignment: str) -> list[Attempt]:
     if not with_notebook:
         return attempts[:1]
     rest = [file for attempt in attempts if not attempt.has_notebook for file in attempt.files]
-    with_notebook.sort(
-        key=lambda a: (a.told is not None, a.told.timestamp() if a.told else 0.0, a.when or datetime.min)
-    )
+    with_notebook.sort(key=Attempt.order)
     with_notebook[-1].files.extend(rest)
     return with_notebook
 

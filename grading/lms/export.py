@@ -15,9 +15,10 @@ from pathlib import Path
 
 from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment
 
+from grading.bundle import timeless
 from grading.course import Notebook, UserError
 from grading.lms.collect import Record, read_records
-from grading.lms.roster import Person, Roster
+from grading.lms.roster import Person, Roster, letters
 from grading.tables import write_csv
 
 COLUMNS = (
@@ -198,9 +199,9 @@ def to_canvas(
 def _column(roster: Roster, notebook: Notebook) -> int:
     """The column of an assignment, which Canvas calls by the assignment's title there and a number."""
     titles = {index: title for index, title in enumerate(roster.rows[0]) if re.search(r" \(\d+\)$", title)}
-    wanted = {_letters(notebook.assignment), _letters(notebook.name)}
-    exact = [index for index, title in titles.items() if _letters(title.rsplit(" (", 1)[0]) in wanted]
-    found = exact or [index for index, title in titles.items() if any(name in _letters(title) for name in wanted)]
+    wanted = {letters(notebook.assignment), letters(notebook.name)}
+    exact = [index for index, title in titles.items() if letters(title.rsplit(" (", 1)[0]) in wanted]
+    found = exact or [index for index, title in titles.items() if any(name in letters(title) for name in wanted)]
     if len(found) != 1:
         told = ", ".join(titles.values()) or "none"
         raise UserError(
@@ -239,9 +240,7 @@ def feedback_zip(pages: Path, notebook: Notebook, people: dict[str, tuple[str, s
             name, identifier = people[student]
             place = f"{UNSAFE.sub(' ', name).strip() or 'Participant'}_{identifier}_assignsubmission_file_"
             for page in sorted(folder.glob("*.html")):
-                info = zipfile.ZipInfo(f"{place}/{page.name}", date_time=(2026, 1, 1, 0, 0, 0))
-                info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-                archive.writestr(info, page.read_bytes())
+                archive.writestr(timeless(f"{place}/{page.name}"), page.read_bytes())
                 count += 1
     scratch.replace(target)
     return Export(target, count, [], troubles)
@@ -281,7 +280,3 @@ def _number(text: str) -> float | None:
 
 def _cell(roster: Roster, person: Person, name: str) -> str:
     return roster.rows[person.row][roster.columns[name]].strip() if name in roster.columns else ""
-
-
-def _letters(text: str) -> str:
-    return "".join(c for c in text.casefold() if c.isalnum())

@@ -99,8 +99,8 @@ class Roster:
 
     def by_name(self, name: str) -> Person | None:
         """The only student of this name, number, login or e-mail address."""
-        wanted = _letters(name) or None
-        found = [p for p in self.people if wanted in map(_letters, (p.student, p.name, _turned(p.name), *p.logins))]
+        wanted = letters(name) or None
+        found = [p for p in self.people if wanted in map(letters, (p.student, p.name, _turned(p.name), *p.logins))]
         return found[0] if len(found) == 1 else None
 
     def write(self, path: Path) -> None:
@@ -216,7 +216,8 @@ def read_time(text: str, zone: tzinfo | None = None) -> datetime | None:
         return None
 
 
-def _letters(text: str) -> str:
+def letters(text: str) -> str:
+    """What of a name is compared: no case, space or punctuation."""
     return "".join(c for c in text.casefold() if c.isalnum())
 
 

@@ -912,6 +912,20 @@ def masked_sum(pred, truth, area, sigmas):
 
 edit(
     "PoseNet",
+    "gray_pictures",
+    {
+        "branches = [self.stem(images)]": "branches = [self.stem(images.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1))]"
+    },
+    hint="The network sees gray pictures only: the three colours are mixed before the first convolution.",
+)
+edit(
+    "PoseNet",
+    "one_colour_only",
+    {"branches = [self.stem(images)]": "branches = [self.stem(images[:, :1].expand(-1, 3, -1, -1))]"},
+    hint="Only one of the three colours reaches the first convolution.",
+)
+edit(
+    "PoseNet",
     "an_eighth_of_the_size",
     {"ConvBlock(c, c, 2), Residual(c)": "ConvBlock(c, c, 2), ConvBlock(c, c, 2), Residual(c)"},
     hint="The maps do not have a quarter of the picture's height and width: count the strides of the stem.",
@@ -1200,6 +1214,31 @@ class CoarseLinearLayer(nn.Module):
     def forward(self, images):
         fine = self.stem(images)
         return self.head(fine + self.linear(self.coarse(fine)).reshape(len(images), -1, 16, 16))
+
+
+@variant("PoseNet")
+class Patches(nn.Module):
+    """Patches as in ConvNeXt, InstanceNorm, and the coarse map brought up by a pixel shuffle."""
+
+    def __init__(self, num_keypoints, channels):
+        super().__init__()
+        c = channels
+        self.stem = nn.Sequential(nn.Conv2d(3, c, 4, 4), nn.InstanceNorm2d(c), nn.GELU())
+        self.f = nn.Sequential(
+            nn.Conv2d(c, c, 7, padding=3, groups=c),
+            nn.InstanceNorm2d(c),
+            nn.Conv2d(c, 4 * c, 1),
+            nn.GELU(),
+            nn.Conv2d(4 * c, c, 1),
+        )
+        self.d = nn.Conv2d(c, 2 * c, 2, 2)
+        self.g = nn.Sequential(nn.Conv2d(2 * c, 2 * c, 3, padding=1), nn.InstanceNorm2d(2 * c, affine=True), nn.GELU())
+        self.u = nn.Sequential(nn.Conv2d(2 * c, 4 * c, 1), nn.PixelShuffle(2))
+        self.head = nn.Sequential(nn.Conv2d(2 * c, c, 1), nn.GELU(), nn.Conv2d(c, num_keypoints, 1))
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.head(torch.cat([x + self.f(x), self.u(self.g(self.d(x)))], 1))
 
 
 @variant("PoseNet")

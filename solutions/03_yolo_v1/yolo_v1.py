@@ -56,7 +56,6 @@
 # notebooks/03_yolo_v1/yolo_v1.ipynb` lists which tasks pass their visible tests.
 
 # %% tags=["setup"]
-import time
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -66,7 +65,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 from torchvision import ops
 
-from helpers import backbones, bccd, blood, coco, datasets, detectors, earlier, plotting, training
+from helpers import backbones, bccd, blood, coco, cost, datasets, detectors, earlier, plotting, training
 from helpers.seeds import SEED, seed_everything
 
 seed_everything()
@@ -125,45 +124,17 @@ plt.show()
 # %% tags=["long"]
 # This cell only measures and prints: you need not read it.
 backbone = backbones.efficientnet_lite0().to(device)
-
-
-@torch.no_grad()
-def milliseconds(run, repeats: int = 2) -> float:
-    """Shortest of a few runs."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run().cpu()
-        times.append(1000 * (time.perf_counter() - start))
-    return min(times)
-
-
 picture = detectors.batch(smears[:1], 256).to(device)
-cut = torch.rand(8, 3, 224, 224, device=device)
-proposals = torch.rand(2000, 4, device=device) * 100
-proposals = torch.cat(
-    [torch.zeros(2000, 1, device=device), proposals[:, :2], proposals[:, :2] + proposals[:, 2:] + 9], 1
-)
-middle = backbone(picture, (16,))[0]
-rpn = nn.Sequential(nn.Conv2d(112, 112, 3, padding=1), nn.ReLU(), nn.Conv2d(112, 15 * 6, 1)).to(device)
-region_head = nn.Sequential(nn.Flatten(), nn.Linear(112 * 49, 1024), nn.ReLU(), nn.Linear(1024, 3 * 5)).to(device)
+measured = cost.measure(backbone, picture)
 grid_head = detectors.ConvolutionalHead(592, 16, 2, 3).to(device).eval()
-
-
-def regions(number: int) -> Tensor:
-    """Pool the features of regions to 7 x 7, classify each."""
-    return region_head(ops.roi_pool(middle, proposals[:number], 7, 1 / 16))
-
-
-look = milliseconds(lambda: backbone(picture)[-1])
-cost = {
-    "R-CNN": milliseconds(lambda: backbone.classify(cut)) * 2000 / 8,
-    "Fast R-CNN": look + milliseconds(lambda: regions(2000)),
-    "Faster R-CNN": look + milliseconds(lambda: rpn(middle)) + milliseconds(lambda: regions(300)),
-    "YOLO": milliseconds(lambda: grid_head(detectors.fuse(backbone(picture)))),
+times = {
+    "R-CNN": measured.every_region,
+    "Fast R-CNN": measured.once + measured.heads,
+    "Faster R-CNN": measured.once + measured.propose + measured.fewer_heads,
+    "YOLO": cost.milliseconds(lambda: grid_head(detectors.fuse(backbone(picture)))),
 }
-for name, time_of_one in cost.items():
-    print(f"{name:13}{time_of_one:9.0f} ms a picture{time_of_one / cost['YOLO']:8.1f} times YOLO")
+for name, time_of_one in times.items():
+    print(f"{name:13}{time_of_one:9.0f} ms a picture{time_of_one / times['YOLO']:8.1f} times YOLO")
 
 # %% [markdown]
 # <details><summary>Resolution</summary>

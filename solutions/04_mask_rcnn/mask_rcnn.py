@@ -51,7 +51,6 @@
 # notebooks/04_mask_rcnn/mask_rcnn.ipynb` lists which tasks pass their visible tests.
 
 # %% tags=["setup"]
-import time
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -64,7 +63,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torchvision import ops
 
-from helpers import backbones, blood, coco, datasets, dsb2018, plotting, rcnn, training
+from helpers import backbones, blood, coco, cost, datasets, dsb2018, plotting, rcnn, training
 from helpers.seeds import SEED, seed_everything
 
 seed_everything()
@@ -121,40 +120,15 @@ plt.show()
 # %% tags=["long"]
 # This cell only measures and prints: you need not read it.
 backbone = backbones.efficientnet_lite0().to(device)
-
-
-@torch.no_grad()
-def milliseconds(run, repeats: int = 2) -> float:
-    """Shortest of a few runs."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run().cpu()
-        times.append(1000 * (time.perf_counter() - start))
-    return min(times)
-
-
-picture = torch.from_numpy(smears[0].image).permute(2, 0, 1)[None].to(device)
-cut = torch.rand(8, 3, 224, 224, device=device)
-corners = torch.rand(2000, 2, device=device) * 100
-regions = torch.cat([torch.zeros(2000, 1, device=device), corners, corners + 50], dim=1)
-middle = backbone(picture, (16,))[0]
-rpn = nn.Sequential(nn.Conv2d(112, 112, 3, padding=1), nn.ReLU(), nn.Conv2d(112, 15 * 5, 1)).to(device)
-box_head = nn.Sequential(nn.Flatten(), nn.Linear(112 * 49, 1024), nn.ReLU(), nn.Linear(1024, 4 * 5)).to(device)
+measured = cost.measure(backbone, torch.from_numpy(smears[0].image).permute(2, 0, 1)[None].to(device))
 mask_head = rcnn.TORCHVISION.MaskHead(112, 3).to(device)
-
-once = milliseconds(lambda: backbone(picture, (16,))[0])
-whole = milliseconds(lambda: backbone.classify(cut)) * 2000 / 8
-pool_2000, pool_300 = (
-    milliseconds(lambda some=some: box_head(ops.roi_pool(middle, some, 7, 1 / 16))) for some in (regions, regions[:300])
-)
-propose = milliseconds(lambda: rpn(middle))
-draw = milliseconds(lambda: mask_head(ops.roi_align(middle, regions[:100], 14, 1 / 16, 2, aligned=True)))
+best = measured.features, measured.regions[:100], 14, 1 / cost.STRIDE, 2
+draw = cost.milliseconds(lambda: mask_head(ops.roi_align(*best, aligned=True)))
 steps = {
-    "R-CNN": (0.0, 0.0, whole, 0.0),
-    "Fast R-CNN": (once, 0.0, pool_2000, 0.0),
-    "Faster R-CNN": (once, propose, pool_300, 0.0),
-    "Mask R-CNN": (once, propose, pool_300, draw),
+    "R-CNN": (0.0, 0.0, measured.every_region, 0.0),
+    "Fast R-CNN": (measured.once, 0.0, measured.heads, 0.0),
+    "Faster R-CNN": (measured.once, measured.propose, measured.fewer_heads, 0.0),
+    "Mask R-CNN": (measured.once, measured.propose, measured.fewer_heads, draw),
 }
 print(f"{'ms a picture':13}{'CNN, once':>11}{'RPN':>9}{'regions':>10}{'masks':>9}{'sum':>10}")
 for name, parts_of in steps.items():

@@ -1290,7 +1290,8 @@ for name, some in scenes.items():
     ):
         answers = [answer(scene) for scene in some]
         scores = [
-            grouping.match(found, scene.keypoints, scene.areas)[1] for found, scene in zip(answers, some, strict=True)
+            grouping.match(found, scene.keypoints, scene.areas, oks)[1]
+            for found, scene in zip(answers, some, strict=True)
         ]
         kept[name, way] = answers, np.array(scores)
         print(f"mean OKS, {name} group, {way}: {np.mean(scores):.3f}")
@@ -1312,7 +1313,7 @@ for column, k in zip(axes.T, (int(np.argmin(difference)), int(np.argmax(differen
     for ax, way in zip(column[1:], ("top-down", "bottom-up"), strict=True):
         plotting.show_image(ax, scene.image, way)
         found = kept["tight", way][0][k]
-        index, scores = grouping.match(found, scene.keypoints, scene.areas)
+        index, scores = grouping.match(found, scene.keypoints, scene.areas, oks)
         for points in found:
             people.show(ax, points, linewidth=1.2)
         for person, score in zip(scene.keypoints, scores, strict=True):
